@@ -1,0 +1,276 @@
+//! Numbers, shares and times as people read them: three significant digits and a fitting unit.
+
+use crate::time::{Span, Timestamp};
+
+/// A value in its unit: `0.42` of `seconds` is `420 ms`, `0.034` of `ratio` is `3.4%`.
+///
+/// Knows `seconds`, `milliseconds`, `bytes`, `bytes_per_second`, and `ratio`, `share` or
+/// `percent`; any other unit is written behind the number. What is no number says so.
+pub fn value(value: f64, unit: Option<&str>) -> String {
+    if value.is_nan() {
+        return "not a number".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "infinite".to_owned() } else { "minus infinite".to_owned() };
+    }
+    match unit.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "seconds" | "second" | "s" => seconds(value),
+        "milliseconds" | "ms" => seconds(value / 1_000.0),
+        "bytes" | "byte" => bytes(value),
+        "bytes_per_second" | "bytes/s" => format!("{}/s", bytes(value)),
+        "ratio" | "share" => share(value),
+        "percent" | "%" => format!("{}%", plain(value)),
+        "per_second" | "1/s" => format!("{}/s", scaled(value)),
+        "" | "1" | "count" => scaled(value),
+        other => format!("{} {other}", scaled(value)),
+    }
+}
+
+/// A value that may be missing.
+pub fn optional(now: Option<f64>, unit: Option<&str>) -> String {
+    now.map_or_else(|| "no data".to_owned(), |v| value(v, unit))
+}
+
+/// A share of one as per cent.
+pub fn share(share: f64) -> String {
+    if share.is_nan() {
+        return "not a number".to_owned();
+    }
+    format!("{}%", plain(share * 100.0))
+}
+
+/// A probability for a reader: whole per cent, and never a certainty.
+pub fn probability(p: f64) -> String {
+    if p.is_nan() {
+        "not known".to_owned()
+    } else if p < 0.01 {
+        "under 1%".to_owned()
+    } else if p > 0.99 {
+        "over 99%".to_owned()
+    } else {
+        format!("{:.0}%", p * 100.0)
+    }
+}
+
+/// How often a normal day would show this, from its p-value: `1 in 2,500`.
+pub fn chance(p_value: f64) -> String {
+    if p_value.is_nan() || p_value <= 0.0 {
+        return if p_value.is_nan() { "not known" } else { "under 1 in a million" }.to_owned();
+    }
+    let n = 1.0 / p_value;
+    if n >= 1e6 {
+        "under 1 in a million".to_owned()
+    } else if n < 1.5 {
+        "not rare".to_owned()
+    } else {
+        format!("1 in {}", plain(n))
+    }
+}
+
+/// The clock time of an instant, `02:12 UTC`; with the date when it is another day than `by`.
+pub fn clock(at: Timestamp, by: Timestamp) -> String {
+    let (at, by) = (at.to_jiff(), by.to_jiff());
+    let utc = jiff::tz::TimeZone::UTC;
+    let (at, by) = (at.to_zoned(utc.clone()), by.to_zoned(utc));
+    if at.date() == by.date() {
+        at.strftime("%H:%M UTC").to_string()
+    } else {
+        at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+}
+
+/// An instant with its distance from `by`: `02:12 UTC (18m ago)`, `05:40 UTC (in 3h10m)`.
+pub fn moment(at: Timestamp, by: Timestamp) -> String {
+    let distance = by - at;
+    let ago = if distance.as_millis().abs() < Span::SECOND.as_millis() {
+        "now".to_owned()
+    } else if distance > Span::ZERO {
+        format!("{} ago", distance.rough())
+    } else {
+        format!("in {}", (at - by).rough())
+    };
+    format!("{} ({ago})", clock(at, by))
+}
+
+/// Units of time below a minute, largest first, in seconds.
+const SECONDS: [(f64, &str); 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
+/// Powers of 1024.
+const BYTES: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+/// Powers of 1000.
+const COUNTS: [&str; 4] = ["k", "M", "G", "T"];
+/// Beyond this, a number is written with an exponent.
+const PLAIN_MAX: f64 = 1e15;
+
+fn seconds(value: f64) -> String {
+    let value = three_digits(value);
+    if value.abs() >= 60.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates")]
+        let whole = value.abs().round() as i64;
+        let sign = if value < 0.0 { "-" } else { "" };
+        let (minutes, rest) = (whole / 60, whole % 60);
+        return match minutes {
+            0..60 if rest == 0 => format!("{sign}{minutes}m"),
+            0..60 => format!("{sign}{minutes}m{rest}s"),
+            60..52_560_000 => format!("{sign}{}", Span::from_secs(whole).rough()),
+            _ => format!("{sign}over 100 years"),
+        };
+    }
+    let (size, unit) = SECONDS
+        .into_iter()
+        .find(|(size, _)| value.abs() >= *size)
+        .unwrap_or(if value.abs() > 0.0 { (1e-9, "ns") } else { (1.0, "s") });
+    format!("{} {unit}", plain(value / size))
+}
+
+fn bytes(value: f64) -> String {
+    let (number, unit) = scale(value, 1_024.0, &BYTES);
+    format!("{} {}", plain(number), if unit.is_empty() { "B" } else { unit })
+}
+
+fn scaled(value: f64) -> String {
+    if three_digits(value).abs() < 10_000.0 {
+        return plain(value);
+    }
+    let (number, unit) = scale(value, 1_000.0, &COUNTS);
+    format!("{}{unit}", plain(number))
+}
+
+/// The number in the smallest unit that leaves at most three digits before the point.
+fn scale<'a>(value: f64, step: f64, units: &[&'a str]) -> (f64, &'a str) {
+    let (mut number, mut unit) = (value, "");
+    for next in units {
+        if three_digits(number).abs() < 1_000.0 {
+            break;
+        }
+        (number, unit) = (number / step, next);
+    }
+    (number, unit)
+}
+
+/// Three significant digits, without zeros behind the point; whole thousands in groups.
+fn plain(value: f64) -> String {
+    let value = three_digits(value);
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-3..PLAIN_MAX).contains(&size) {
+        return format!("{value:e}");
+    }
+    if size >= 1_000.0 {
+        let digits = format!("{size:.0}");
+        let groups: Vec<&str> = digits
+            .as_bytes()
+            .rchunks(3)
+            .rev()
+            .filter_map(|group| std::str::from_utf8(group).ok())
+            .collect();
+        return format!("{}{}", if value < 0.0 { "-" } else { "" }, groups.join(","));
+    }
+    // Seven places hold three digits of the smallest number that comes here.
+    let text = format!("{value:.7}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Rounded to three significant digits, by way of text because powers of ten are not exact.
+fn three_digits(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_for_people() {
+        for (number, unit, expected) in [
+            // Nothing, and less than nothing.
+            (0.0, Some("seconds"), "0 s"),
+            (-0.0, Some("seconds"), "0 s"),
+            (0.0, Some("bytes"), "0 B"),
+            (0.0, Some("ratio"), "0%"),
+            (0.0, None, "0"),
+            (-0.25, Some("seconds"), "-250 ms"),
+            (-90.0, Some("seconds"), "-1m30s"),
+            // What is no number.
+            (f64::NAN, Some("seconds"), "not a number"),
+            (f64::NAN, Some("ratio"), "not a number"),
+            (f64::INFINITY, None, "infinite"),
+            (f64::NEG_INFINITY, Some("bytes"), "minus infinite"),
+            // Time, through every unit; rounding up moves to the next one.
+            (0.42, Some("seconds"), "420 ms"),
+            (0.000_042, Some("seconds"), "42 µs"),
+            (3.2e-9, Some("seconds"), "3.2 ns"),
+            (1e-12, Some("seconds"), "0.001 ns"),
+            (0.999_96, Some("seconds"), "1 s"),
+            (1.234_5, Some("seconds"), "1.23 s"),
+            (59.99, Some("seconds"), "1m"),
+            (95.0, Some("seconds"), "1m35s"),
+            (4_800.0, Some("seconds"), "1h20m"),
+            (200_000.0, Some("seconds"), "2d8h"),
+            (1e300, Some("seconds"), "over 100 years"),
+            (420.0, Some("ms"), "420 ms"),
+            // Bytes.
+            (512.0, Some("bytes"), "512 B"),
+            (1_536.0, Some("bytes"), "1.5 KiB"),
+            (1_048_575.0, Some("bytes"), "1 MiB"),
+            (3.3e9, Some("bytes"), "3.07 GiB"),
+            (2e6, Some("bytes_per_second"), "1.91 MiB/s"),
+            (1e24, Some("bytes"), "867,000 EiB"),
+            // Shares.
+            (0.034, Some("ratio"), "3.4%"),
+            (0.000_2, Some("share"), "0.02%"),
+            (0.000_000_1, Some("ratio"), "1e-5%"),
+            (1.0, Some("ratio"), "100%"),
+            (12.5, Some("percent"), "12.5%"),
+            // Counts and foreign units.
+            (1_840.0, None, "1,840"),
+            (9_999.0, None, "10k"),
+            (1_234_567.0, None, "1.23M"),
+            (1e300, None, "1e288T"),
+            (0.000_012, None, "1.2e-5"),
+            (3.0, Some("connections"), "3 connections"),
+            (1_250.0, Some("per_second"), "1,250/s"),
+        ] {
+            assert_eq!(value(number, unit), expected, "{number} {unit:?}");
+        }
+        assert_eq!(optional(None, Some("seconds")), "no data");
+    }
+
+    #[test]
+    fn probabilities_are_never_certain() {
+        for (p, expected) in [
+            (0.0, "under 1%"),
+            (0.004, "under 1%"),
+            (0.71, "71%"),
+            (0.995, "over 99%"),
+            (1.0, "over 99%"),
+            (f64::NAN, "not known"),
+        ] {
+            assert_eq!(probability(p), expected);
+        }
+        for (p, expected) in [
+            (0.000_4, "1 in 2,500"),
+            (1e-9, "under 1 in a million"),
+            (0.0, "under 1 in a million"),
+            (-1.0, "under 1 in a million"),
+            (0.9, "not rare"),
+            (f64::NAN, "not known"),
+        ] {
+            assert_eq!(chance(p), expected);
+        }
+    }
+
+    #[test]
+    fn moments_say_how_far_away_they_are() {
+        let by: Timestamp = "2026-03-01T02:30:00Z".parse().unwrap();
+        for (at, expected) in [
+            ("2026-03-01T02:12:00Z", "02:12 UTC (18m ago)"),
+            ("2026-03-01T05:40:00Z", "05:40 UTC (in 3h10m)"),
+            ("2026-02-27T01:30:00Z", "2026-02-27 01:30 UTC (2d1h ago)"),
+            ("2026-03-01T02:30:00Z", "02:30 UTC (now)"),
+        ] {
+            assert_eq!(moment(at.parse().unwrap(), by), expected);
+        }
+    }
+}

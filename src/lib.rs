@@ -1,0 +1,11 @@
+//! grayflag sees the weak signals before an incident, names the probable cause, and hands over
+//! the next steps.
+//!
+//! Data flows one way: source → baseline → detect → correlate → diagnose → notify. The engine in
+//! the middle is pure: time and data in, decisions out. ARCHITECTURE.md draws the house.
+
+// The modules in the order in which they depend on each other.
+pub mod format;
+pub mod series;
+pub mod time;
+

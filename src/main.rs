@@ -1,0 +1,3 @@
+//! The `grayflag` command.
+
+fn main() {}
