@@ -9,3 +9,5 @@ pub mod format;
 pub mod series;
 pub mod time;
 
+pub mod stats;
+
