@@ -6,8 +6,11 @@
 
 // The modules in the order in which they depend on each other.
 pub mod format;
+pub mod problem;
 pub mod series;
 pub mod time;
 
 pub mod stats;
+
+pub mod rules;
 

@@ -1,0 +1,286 @@
+//! What users say in their rule files, validated into what is true: signals, causes, services,
+//! changes, topology, budget. Immutable; state lives in the engine.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::series::ChangeKind;
+use crate::time::Span;
+
+mod builtin;
+mod load;
+mod parse_cause;
+mod parse_see;
+mod parse_signal;
+mod promql;
+mod role;
+mod template;
+
+pub use builtin::{builtin, builtin_causes, builtin_lab, builtin_signals};
+pub use load::{CAUSES_MAX, RuleSet, SIGNALS_MAX, load};
+pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
+pub use parse_see::{WITHIN_DEFAULT, WITHIN_MAX};
+pub use parse_signal::{DELAY_MAX, LABEL_PLACEHOLDER, LABELS_MAX, SERVICE_LABEL};
+pub use role::{Role, Scale, Worse};
+pub use template::STEP_FACTS;
+
+// The configuration has names, labels and queries of its own, checked in the same way.
+pub(crate) use load::Names;
+pub(crate) use parse_signal::label;
+pub(crate) use promql::query;
+
+/// A query and what its rows mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    /// Unique among all signals.
+    pub name: String,
+    /// What its values mean to the causes.
+    pub role: Role,
+    /// PromQL.
+    pub query: String,
+    /// Result label that names the service.
+    pub service: String,
+    /// Result label whose values are interchangeable peers.
+    pub peer: Option<String>,
+    /// Result label that names the dependency.
+    pub dependency: Option<String>,
+    /// Further result labels that keep series apart.
+    pub split: Vec<String>,
+    /// Unit of the values, for people: `seconds`, `ratio`, `bytes`.
+    pub unit: Option<String>,
+    /// The direction that hurts.
+    pub worse: Worse,
+    /// How values are transformed before they are compared.
+    pub scale: Scale,
+    /// Smaller changes are nobody's business, however significant.
+    pub min_effect: MinEffect,
+    /// The signal is only believed while the service has this much traffic.
+    pub min_traffic: Option<MinTraffic>,
+    /// A hard limit, for the forecast, in the signal's own unit.
+    pub limit: Option<f64>,
+    /// How late this signal's data is.
+    pub delay: Span,
+    /// Labels to break an incident down by.
+    pub breakdown: Option<Breakdown>,
+    /// Metric names that the query needs, for `discover`.
+    pub requires: Vec<String>,
+}
+
+/// The smallest change worth telling: it must exceed both parts that are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MinEffect {
+    /// As a share of the expected value: 0.10 is ten percent.
+    pub relative: f64,
+    /// In the signal's own unit.
+    pub absolute: f64,
+}
+
+/// A floor of traffic below which a signal says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MinTraffic {
+    /// PromQL; its rows carry the signal's service label.
+    pub query: String,
+    /// In the query's own unit.
+    pub at_least: f64,
+}
+
+/// How to look for the label value that dominates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Breakdown {
+    /// Labels to compare by.
+    pub by: Vec<String>,
+    /// PromQL with `{{label}}` where the label goes.
+    pub query: String,
+}
+
+/// A cause of the catalogue: what speaks for it and what to do about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    /// Unique: `slow-dependency`.
+    pub id: String,
+    /// One line for the alert's title.
+    pub title: String,
+    /// A paragraph for the person who never met it.
+    pub explain: String,
+    /// P(cause) before any evidence, in (0, 1).
+    pub prior: f64,
+    /// What would be seen.
+    pub evidence: Vec<Evidence>,
+    /// What to do.
+    pub steps: Steps,
+}
+
+/// One thing that can be seen, and how much it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// What is looked for.
+    pub see: See,
+    /// P(seen | this cause), in (0, 1).
+    pub likely: f64,
+    /// P(seen | another cause), in (0, 1).
+    pub otherwise: f64,
+}
+
+/// What evidence can look for.
+///
+/// In files: `{ role = "retries", is = "rising" }`, `{ first = "dependency_latency", then =
+/// "retries", within = "2h" }`, `{ change = "deploy", onset = "after", within = "2h" }`,
+/// `{ versions = "new-worse" }`, `{ traffic = "explains" }`, `{ goodput = "flat-while-attempts-grow" }`,
+/// `{ services = "many" }`, `{ callee = "anomalous" }`, `{ inside = "moved" }`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum See {
+    /// A role of the suspected service is in a state.
+    RoleIs {
+        /// Which role.
+        role: Role,
+        /// Which state.
+        is: RoleState,
+    },
+    /// One role's onset comes before another's.
+    Order {
+        /// The role that must move first.
+        first: Role,
+        /// The role that must follow.
+        then: Role,
+        /// Longest lag that counts.
+        within: Span,
+    },
+    /// A change event of a kind lies near the onset.
+    Change {
+        /// Which kind of event.
+        kind: ChangeKind,
+        /// Where the onset lies relative to the event.
+        onset: ChangeSide,
+        /// How far after (or before) the event still counts.
+        within: Span,
+    },
+    /// Peers that run the newest version are worse than those that run the old one.
+    NewVersionWorse,
+    /// The traffic's own move explains the incident's other moves.
+    TrafficExplains,
+    /// Attempts grow while goodput does not.
+    GoodputFlatWhileAttemptsGrow,
+    /// How many services are in trouble: one alone, or many at once.
+    Services {
+        /// True looks for three or more services, false for exactly one.
+        many: bool,
+    },
+    /// A service that this one calls is anomalous itself.
+    CalleeAnomalous,
+    /// The service that is called shows what is wrong inside it: a pool, queue, lock or resource
+    /// of its own moved. Only known from the point of view of its callers.
+    InsideMoved,
+}
+
+/// The state of a role near an incident's onset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleState {
+    /// Above its baseline.
+    Rising,
+    /// Below its baseline.
+    Falling,
+    /// Inside its baseline.
+    Normal,
+    /// Reported before, reports no more.
+    Silent,
+}
+
+/// Where an onset lies relative to a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeSide {
+    /// While the change was going on.
+    Inside,
+    /// Before it: speaks against the change.
+    Before,
+    /// During it or soon after it.
+    After,
+}
+
+/// What an alert tells a person to do, in six lists; each entry is a minijinja template over
+/// the incident's facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steps {
+    /// Facts first, before anybody touches code.
+    pub first_ten_minutes: Vec<String>,
+    /// A failing request with a successful one, along what load changes.
+    pub compare: Vec<String>,
+    /// The condition, not only the request.
+    pub reproduce: Vec<String>,
+    /// At the boundary that production stresses.
+    pub fix: Vec<String>,
+    /// That it is over and stays over.
+    pub verify: Vec<String>,
+    /// What makes it worse.
+    pub avoid: Vec<String>,
+}
+
+/// A service that a user described; others are discovered from labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Service {
+    /// Services and dependencies that it calls.
+    pub depends_on: Vec<String>,
+    /// Who owns it.
+    pub owner: Option<String>,
+    /// Latency that users would notice, in seconds.
+    pub objective_latency: Option<f64>,
+    /// Failed share that users would notice, 0 to 1.
+    pub objective_errors: Option<f64>,
+}
+
+/// A query whose answers are change events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeRule {
+    /// What kind of event.
+    pub kind: ChangeKind,
+    /// PromQL; rows carry a `service` label, or the one named by `service`.
+    pub query: String,
+    /// Result label that names the service; `service` unless told otherwise.
+    pub service: String,
+    /// How a row becomes an event.
+    pub by: ChangeBy,
+}
+
+/// How rows become change events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeBy {
+    /// A value of this label that was not seen before.
+    Appears(String),
+    /// The sample is the Unix time of the event.
+    Timestamp,
+    /// The number moved.
+    Step,
+}
+
+/// False alarms that the user accepts, per service and week.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// What interrupts a person: warning and critical.
+    pub alerts_per_week: f64,
+    /// What is shown and told in the digest.
+    pub notices_per_week: f64,
+}
+
+impl Default for Budget {
+    /// One alert a month, one notice a week.
+    fn default() -> Self {
+        Self { alerts_per_week: 7.0 / 30.0, notices_per_week: 1.0 }
+    }
+}
+
+/// Everything the engine has to know that does not change while it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// In the order of the files.
+    pub signals: Vec<Signal>,
+    /// In the order of the files.
+    pub causes: Vec<Cause>,
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+    /// Queries for change events.
+    pub changes: Vec<ChangeRule>,
+    /// PromQL whose rows carry `client` and `server`, or none.
+    pub topology: Option<String>,
+    /// Per service.
+    pub budget: Budget,
+}

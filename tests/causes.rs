@@ -1,0 +1,144 @@
+//! The shipped causes: every file loads without a problem, weighs evidence on both sides, and has
+//! steps that say something whatever an incident knows.
+
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::collections::BTreeMap;
+
+use grayflag::rules::{self, Cause, Evidence, Role, Steps};
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::{Value, json};
+
+/// Longer than this without any facts filled in is not a step but an essay.
+const STEP_CHARS_MAX: usize = 280;
+
+/// The shipped causes by file name without its ending. Each file is read alone and without any
+/// problem: what a rule file can get wrong in general is the parser's to say.
+fn shipped() -> BTreeMap<String, Cause> {
+    let mut causes = BTreeMap::new();
+    for file in rules::builtin_causes() {
+        let name = file.path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let (set, problems) = rules::load(&[file]);
+        assert!(problems.is_empty(), "{}", problems.render(false));
+        assert_eq!((set.causes.len(), set.signals.len()), (1, 0), "{name}: one cause per file");
+        causes.extend(set.causes.into_iter().map(|cause| (name.clone(), cause)));
+    }
+    causes
+}
+
+/// The six lists, in the order in which a person works through them.
+fn lists(steps: &Steps) -> [(&str, &[String]); 6] {
+    [
+        ("first_ten_minutes", &steps.first_ten_minutes),
+        ("compare", &steps.compare),
+        ("reproduce", &steps.reproduce),
+        ("fix", &steps.fix),
+        ("verify", &steps.verify),
+        ("avoid", &steps.avoid),
+    ]
+}
+
+fn signal(role: &str) -> Value {
+    json!({
+        "service": "checkout", "signal": format!("lab-{role}"), "role": role,
+        "labels": {"dependency": "payments"}, "query": format!("max by (service) (lab_{role})"),
+        "now": "412 ms", "expected": "80 ms", "onset": "02:12 UTC", "direction": "up",
+    })
+}
+
+/// An incident of which everything is known.
+fn rich() -> Value {
+    let by_role = |make: &dyn Fn(&str) -> Value| {
+        Role::ALL.iter().map(|role| (role.name().to_owned(), make(role.name()))).collect::<Value>()
+    };
+    json!({
+        "service": "checkout", "culprit": "payments", "dependency": "payments",
+        "since": "02:12 UTC", "ago": "3h10m", "peer": "checkout-3",
+        "services": ["checkout", "payments", "web"],
+        "signals": [signal("latency"), signal("cpu")],
+        "changes": [{"kind": "deploy", "service": "checkout", "at": "02:05 UTC", "what": "v41"}],
+        "roles": by_role(&signal),
+        "queries": by_role(&|role| json!(format!("max by (service) (lab_{role})"))),
+    })
+}
+
+/// An incident of which almost nothing is known.
+fn bare() -> Value {
+    json!({
+        "service": "checkout", "culprit": "checkout", "dependency": "", "since": "02:12 UTC",
+        "ago": "3h10m", "peer": "", "services": ["checkout"], "signals": [], "changes": [],
+        "roles": {}, "queries": {},
+    })
+}
+
+fn render(template: &str, facts: &Value) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    // A key that may be missing can be asked about and must not be printed.
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.render_str(template, Serde(facts))
+}
+
+#[test]
+fn every_file_is_named_for_its_cause_and_has_a_usable_prior() {
+    let causes = shipped();
+    let mut total = 0.0;
+    for (name, cause) in &causes {
+        assert_eq!(&cause.id, name);
+        assert!(!cause.title.is_empty() && cause.title.len() <= 60, "{name}: {}", cause.title);
+        assert!((80..=500).contains(&cause.explain.len()), "{name}: {}", cause.explain.len());
+        total += cause.prior;
+    }
+    assert!(total <= 1.0, "the priors add up to {total}");
+    let silent: Vec<_> = causes.values().filter(|cause| cause.evidence.is_empty()).collect();
+    assert_eq!(silent.len(), 1, "only the honest answer has no evidence");
+    assert_eq!(silent.first().unwrap().id, rules::UNEXPLAINED);
+}
+
+#[test]
+fn evidence_says_something_for_and_against() {
+    for (name, cause) in &shipped() {
+        for Evidence { see, likely, otherwise } in &cause.evidence {
+            assert!((likely - otherwise).abs() > 0.009, "{name}: {see:?} says nothing");
+        }
+        let speaks = |against: bool| {
+            cause.evidence.iter().any(|one| (one.likely < one.otherwise) == against)
+        };
+        assert!(cause.evidence.is_empty() || (speaks(true) && speaks(false)), "{name}");
+    }
+}
+
+#[test]
+fn steps_say_something_whatever_is_known() {
+    let (rich, bare) = (rich(), bare());
+    for (name, cause) in &shipped() {
+        for (list, steps) in lists(&cause.steps) {
+            assert!((3..=7).contains(&steps.len()), "{name}.{list}: {} entries", steps.len());
+            for step in steps {
+                let full = render(step, &rich).unwrap_or_else(|e| panic!("{name}.{list}: {e:#}"));
+                let short = render(step, &bare).unwrap_or_else(|e| panic!("{name}.{list}: {e:#}"));
+                assert!((20..=STEP_CHARS_MAX).contains(&short.len()), "{name}.{list}: {short}");
+                for text in [&full, &short] {
+                    assert!(text.starts_with(|c: char| c.is_ascii_uppercase()), "{text}");
+                    assert!(!text.contains("  ") && !text.contains(".."), "{text}");
+                    assert!(text.ends_with(['.', '?', ';']), "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_to_avoid_is_said_as_such() {
+    for (name, cause) in &shipped() {
+        for step in &cause.steps.avoid {
+            assert!(step.starts_with("Do not "), "{name}: {step}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_fact_is_noticed() {
+    assert!(render("Wait {{ roles.pool_wait.now }}.", &bare()).is_err());
+    assert!(render("{{ culprt }}", &rich()).is_err());
+}
