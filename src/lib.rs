@@ -14,3 +14,5 @@ pub mod stats;
 
 pub mod rules;
 
+pub mod engine;
+

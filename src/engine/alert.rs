@@ -1,0 +1,223 @@
+//! The alert: what a person or a machine receives about an incident. Its JSON form,
+//! `grayflag.alert/v1`, is a contract.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::Steps;
+use crate::time::Timestamp;
+
+/// The value of every alert's `schema` field.
+pub const SCHEMA: &str = "grayflag.alert/v1";
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It opened.
+    Firing,
+    /// Its severity, leading cause or services changed.
+    Updated,
+    /// It is over.
+    Resolved,
+}
+
+/// How much it matters to users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Weak signals agree beyond the notice budget; users are not affected.
+    Notice,
+    /// Beyond the alert budget, or on course to reach users.
+    Warning,
+    /// Users are affected now.
+    Critical,
+}
+
+/// What is told about an incident at one tick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Where the incident stands.
+    pub state: State,
+    /// Stable id of the incident, derived from its data.
+    pub incident: String,
+    /// The tick at which this was decided.
+    pub at: Timestamp,
+    /// The earliest onset of the incident's findings.
+    pub started_at: Timestamp,
+    /// Where the onset can lie.
+    pub started_at_range: [Timestamp; 2],
+    /// How much it matters.
+    pub severity: Severity,
+    /// The service that the incident is about: the culprit's victim that was seen first.
+    pub service: String,
+    /// Every service in it, the first one included, in order of name.
+    pub services: Vec<String>,
+    /// One line that can be acted on from a lock screen.
+    pub title: String,
+    /// Most probable first.
+    pub causes: Vec<NamedCause>,
+    /// The findings, strongest first.
+    pub signals: Vec<MovedSignal>,
+    /// Changes near the onset, in order of time.
+    pub changes: Vec<NearChange>,
+    /// When it crosses its limit or objective, where that can be estimated.
+    pub forecast: Option<Forecast>,
+    /// Label values that explain it.
+    pub breakdown: Vec<BreakdownValue>,
+    /// The leading cause's steps, filled with this incident's facts.
+    pub steps: Steps,
+    /// What was looked at and found normal.
+    pub checked: Vec<String>,
+    /// Where to look further.
+    pub links: BTreeMap<String, String>,
+}
+
+/// A cause with its probability and reasons.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedCause {
+    /// Id of the catalogue.
+    pub id: String,
+    /// Posterior, 0 to 1; the probabilities of one alert add up to at most 1.
+    pub probability: f64,
+    /// What is to blame.
+    pub culprit: Culprit,
+    /// Evidence for it, strongest first.
+    #[serde(rename = "for")]
+    pub evidence_for: Vec<String>,
+    /// Evidence against it, strongest first.
+    pub against: Vec<String>,
+    /// Evidence that could not be looked up.
+    pub unknown: Vec<String>,
+}
+
+/// What is to blame: a service and, where known, labels that narrow it down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// A service or dependency.
+    pub service: String,
+    /// For example `dependency`, `instance`, `version`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A series that left its baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovedSignal {
+    /// Whose series.
+    pub service: String,
+    /// Name of the signal.
+    pub signal: String,
+    /// Its role.
+    pub role: String,
+    /// The labels that tell it from its siblings.
+    pub labels: BTreeMap<String, String>,
+    /// `up`, `down` or `silent`.
+    pub direction: String,
+    /// When it began to move.
+    pub onset: Timestamp,
+    /// Its latest value, in `unit`; none when it is silent.
+    pub now: Option<f64>,
+    /// What the baseline expects now, in `unit`.
+    pub expected: Option<f64>,
+    /// Unit for people.
+    pub unit: Option<String>,
+    /// Chance of a score this high on a normal day, 0 to 1.
+    pub p_value: f64,
+}
+
+/// A change event near the onset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearChange {
+    /// Kind of event.
+    pub kind: String,
+    /// Service that it touched.
+    pub service: String,
+    /// When it began.
+    pub at: Timestamp,
+    /// What changed.
+    pub what: String,
+}
+
+/// When a series crosses something that matters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Which signal.
+    pub signal: String,
+    /// `limit` or `objective`.
+    pub crosses: String,
+    /// Best estimate.
+    pub at: Timestamp,
+    /// Earliest and latest at 80 %; no latest when the data cannot bound it.
+    pub range: (Timestamp, Option<Timestamp>),
+}
+
+/// A label value that holds more than its usual share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakdownValue {
+    /// Which signal.
+    pub signal: String,
+    /// Which label.
+    pub label: String,
+    /// Which value.
+    pub value: String,
+    /// Its share now, 0 to 1.
+    pub share: f64,
+    /// Its share before, 0 to 1.
+    pub usual_share: f64,
+}
+
+impl Severity {
+    /// The name used in alerts and routes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The severity of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Notice, Self::Warning, Self::Critical].into_iter().find(|s| s.name() == name)
+    }
+}
+
+impl State {
+    /// The name used in alerts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Updated => "updated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Alert {
+    /// Identifies this message among all: the same incident, state and tick give the same id,
+    /// so that an outbox can tell a repetition from news.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.incident, self.state, self.at.as_secs())
+    }
+
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("an alert holds only texts, numbers and lists")
+    }
+}

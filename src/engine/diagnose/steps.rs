@@ -1,0 +1,163 @@
+//! Fills a cause's steps with the incident's own facts.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use crate::engine::alert::Culprit;
+use crate::engine::correlate::Finding;
+use crate::engine::detect::drift::Direction;
+use crate::engine::diagnose::scene::{Scene, View};
+use crate::engine::track::{Peer, Tracked};
+use crate::format;
+use crate::rules::{Role, Steps};
+
+/// Instructions a template may take: steps are short, a loop over thousands is a mistake.
+const FUEL: u64 = 50_000;
+/// Signals handed to a template, at most.
+const SIGNALS_MAX: usize = 12;
+/// Changes handed to a template, at most.
+const CHANGES_MAX: usize = 8;
+
+#[derive(Serialize)]
+struct Facts {
+    service: String,
+    culprit: String,
+    dependency: String,
+    since: String,
+    ago: String,
+    signals: Vec<Moved>,
+    changes: Vec<Changed>,
+    services: Vec<String>,
+    peer: String,
+    roles: BTreeMap<&'static str, Moved>,
+    queries: BTreeMap<&'static str, String>,
+}
+
+#[derive(Clone, Serialize)]
+struct Moved {
+    service: String,
+    signal: String,
+    role: &'static str,
+    labels: BTreeMap<String, String>,
+    query: String,
+    now: String,
+    expected: String,
+    onset: String,
+    direction: &'static str,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    kind: &'static str,
+    service: String,
+    at: String,
+    what: String,
+}
+
+/// Renders every step; one that fails says so in its place and never stops the alert.
+pub(super) fn fill(steps: &Steps, scene: &Scene<'_>, about: (&str, &Culprit)) -> Steps {
+    let facts = Value::from(Serde(facts(scene, about)));
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_fuel(Some(FUEL));
+    let render = |list: &[String]| -> Vec<String> {
+        list.iter()
+            .map(|step| match environment.render_str(step, facts.clone()) {
+                Ok(text) => text,
+                Err(error) => format!("{step} (this step could not be filled in: {error})"),
+            })
+            .filter(|text| !text.trim().is_empty())
+            .collect()
+    };
+    Steps {
+        first_ten_minutes: render(&steps.first_ten_minutes),
+        compare: render(&steps.compare),
+        reproduce: render(&steps.reproduce),
+        fix: render(&steps.fix),
+        verify: render(&steps.verify),
+        avoid: render(&steps.avoid),
+    }
+}
+
+fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
+    let mut roles = BTreeMap::new();
+    let mut queries = BTreeMap::new();
+    for finding in &scene.findings {
+        let tracked = &scene.tracks[finding.place];
+        roles.entry(tracked.role.name()).or_insert_with(|| moved(scene, finding));
+    }
+    for view in scene.views() {
+        for &role in Role::ALL {
+            if let Some(tracked) = scene.series_of(view, role).next() {
+                queries.entry(role.name()).or_insert_with(|| query_of(scene, tracked));
+            }
+        }
+    }
+    Facts {
+        service: service.to_owned(),
+        culprit: culprit.service.clone(),
+        dependency: culprit.labels.get("dependency").cloned().unwrap_or_default(),
+        since: format::clock(scene.onset, scene.now),
+        ago: (scene.now - scene.onset).rough(),
+        signals: scene.findings.iter().take(SIGNALS_MAX).map(|f| moved(scene, f)).collect(),
+        changes: changes(scene),
+        services: scene.members.iter().cloned().collect(),
+        peer: worst_peer(scene),
+        roles,
+        queries,
+    }
+}
+
+fn changes(scene: &Scene<'_>) -> Vec<Changed> {
+    scene
+        .near_changes()
+        .into_iter()
+        .take(CHANGES_MAX)
+        .map(|change| Changed {
+            kind: change.kind.name(),
+            service: change.service.clone(),
+            at: format::clock(change.at, scene.now),
+            what: change.what.clone(),
+        })
+        .collect()
+}
+
+fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
+    let tracked = &scene.tracks[finding.place];
+    let unit = scene.rules.signals[tracked.signal].unit.as_deref();
+    Moved {
+        service: tracked.series.service.clone(),
+        signal: tracked.series.signal.clone(),
+        role: tracked.role.name(),
+        labels: tracked.series.labels.clone(),
+        query: query_of(scene, tracked),
+        now: format::optional(tracked.latest, unit),
+        expected: format::optional(scene.expected(tracked), unit),
+        onset: format::clock(finding.onset, scene.now),
+        direction: if finding.direction == Direction::Up { "up" } else { "down" },
+    }
+}
+
+fn query_of(scene: &Scene<'_>, tracked: &Tracked) -> String {
+    scene.rules.signals[tracked.signal].query.clone()
+}
+
+/// The peer of the root that is farthest on the bad side of its siblings, where peers differ.
+fn worst_peer(scene: &Scene<'_>) -> String {
+    let newest = |peer: &Peer| peer.recent.back().map_or(f64::NAN, |&(_, value)| value);
+    [Role::Latency, Role::Errors, Role::Cpu]
+        .into_iter()
+        .filter_map(|role| scene.series_of(View::Inside, role).find(|t| t.peers.len() > 1))
+        .find_map(|tracked| {
+            tracked
+                .peers
+                .iter()
+                .filter(|(_, peer)| newest(peer).is_finite())
+                .max_by(|a, b| newest(a.1).total_cmp(&newest(b.1)).then(b.0.cmp(a.0)))
+                .map(|(name, _)| name.clone())
+        })
+        .unwrap_or_default()
+}

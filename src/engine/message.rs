@@ -1,0 +1,163 @@
+//! Puts what is known about an incident into an alert.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::Engine;
+use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
+use super::correlate::Finding;
+use super::detect::drift::Direction;
+use super::forecast::forecast;
+use super::grid::{block_of, block_start};
+use super::lifecycle::{Incident, Kind};
+use super::track::Tracked;
+use crate::series::Change;
+use crate::time::{Span, Timestamp};
+
+/// Signals told in one alert, at most.
+const SIGNALS_MAX: usize = 24;
+/// Changes told in one alert, at most; the nearest to the onset are kept.
+const CHANGES_MAX: usize = 12;
+/// Changes this long before the onset are still told.
+const CHANGES_BEFORE: Span = Span::from_hours(6);
+
+impl Engine {
+    /// The alert of an incident at a closed block.
+    pub(super) fn message(&self, place: usize, state: State, at: (i64, u16)) -> Alert {
+        let incident = &self.state.incidents[place];
+        let now = self.state.now.unwrap_or(block_start(at.0 + 1));
+        let found = self.findings_in(incident, at);
+        let signals = match incident.kind {
+            Kind::Drift => found.iter().take(SIGNALS_MAX).map(|f| self.moved(f, at)).collect(),
+            Kind::Silence => self.silent_signals(incident, at),
+        };
+        let forecast = found
+            .iter()
+            .filter_map(|finding| {
+                let tracked = &self.state.tracks.all[finding.place];
+                let service = self.state.services.get(&tracked.series.service)?;
+                forecast(finding, tracked, service, &self.rules, &self.clock)
+            })
+            .min_by_key(|forecast| forecast.at)
+            .filter(|_| state != State::Resolved);
+        Alert {
+            schema: SCHEMA.to_owned(),
+            state,
+            incident: incident.id.clone(),
+            at: now,
+            started_at: incident.onset,
+            started_at_range: incident.range,
+            severity: incident.severity,
+            service: incident.service.clone(),
+            services: incident.services.iter().cloned().collect(),
+            title: incident.diagnosis.title.clone(),
+            causes: incident.diagnosis.causes.clone(),
+            signals,
+            changes: self.changes_near(incident, now),
+            forecast,
+            breakdown: Vec::new(),
+            steps: incident.diagnosis.steps.clone(),
+            checked: incident.diagnosis.checked.clone(),
+            links: self.links(incident, &found),
+        }
+    }
+
+    fn moved(&self, finding: &Finding, at: (i64, u16)) -> MovedSignal {
+        let tracked = &self.state.tracks.all[finding.place];
+        let load = self
+            .state
+            .services
+            .get(&tracked.series.service)
+            .map(|service| service.load_at(&self.state.tracks.all, at.0, at.1));
+        let expected = load
+            .zip(tracked.baseline.as_ref())
+            .and_then(|(load, baseline)| baseline.expected(at.1, load));
+        MovedSignal {
+            direction: match finding.direction {
+                Direction::Up => "up".to_owned(),
+                Direction::Down => "down".to_owned(),
+            },
+            onset: finding.onset,
+            expected,
+            p_value: finding.p_value,
+            ..self.described(tracked, at.0)
+        }
+    }
+
+    fn silent_signals(&self, incident: &Incident, at: (i64, u16)) -> Vec<MovedSignal> {
+        let since = block_of(incident.onset);
+        incident
+            .services
+            .iter()
+            .filter_map(|name| self.state.services.get(name))
+            .flat_map(|service| service.silenced(&self.state.tracks.all, since, at.0))
+            .take(SIGNALS_MAX)
+            .map(|tracked| self.described(tracked, at.0))
+            .collect()
+    }
+
+    /// A series as it stands, told as silent until its caller knows better.
+    fn described(&self, tracked: &Tracked, block: i64) -> MovedSignal {
+        let now = tracked.history.at(block);
+        let run = (0..super::grid::PER_DAY).take_while(|b| tracked.history.at(block - b).is_nan());
+        let silent_since = block - i64::try_from(run.count()).unwrap_or(0) + 1;
+        MovedSignal {
+            service: tracked.series.service.clone(),
+            signal: tracked.series.signal.clone(),
+            role: tracked.role.name().to_owned(),
+            labels: tracked.series.labels.clone(),
+            direction: "silent".to_owned(),
+            onset: block_start(silent_since),
+            now: now.is_finite().then_some(now),
+            expected: None,
+            unit: self.rules.signals[tracked.signal].unit.clone(),
+            p_value: 0.0,
+        }
+    }
+
+    fn changes_near(&self, incident: &Incident, now: Timestamp) -> Vec<NearChange> {
+        let near = |c: &&Change| {
+            c.at >= incident.range[0] - CHANGES_BEFORE
+                && c.at <= now
+                && incident.services.contains(&c.service)
+        };
+        let mut near: Vec<&Change> = self.state.changes.iter().filter(near).collect();
+        near.sort_by_key(|c| ((c.at - incident.onset).as_millis().abs(), c.at));
+        near.truncate(CHANGES_MAX);
+        near.sort();
+        near.into_iter()
+            .map(|c| NearChange {
+                kind: c.kind.name().to_owned(),
+                service: c.service.clone(),
+                at: c.at,
+                what: c.what.clone(),
+            })
+            .collect()
+    }
+
+    fn links(&self, incident: &Incident, found: &[Finding]) -> BTreeMap<String, String> {
+        let mut links = BTreeMap::new();
+        if let Some(pages) = &self.settings.pages_url {
+            links.insert("incident".to_owned(), format!("{pages}/incidents/{}", incident.id));
+        }
+        if let (Some(source), Some(finding)) = (&self.settings.source_url, found.first()) {
+            let tracked = &self.state.tracks.all[finding.place];
+            let query = escape(&self.rules.signals[tracked.signal].query);
+            links.insert("query".to_owned(), format!("{source}/graph?g0.expr={query}&g0.tab=0"));
+        }
+        links
+    }
+}
+
+/// Percent-encodes everything but letters, digits and `-_.~` (RFC 3986, section 2.3).
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}

@@ -1,0 +1,288 @@
+//! The pure core: time and data in, decisions out.
+//!
+//! [`Engine::step`] is the only way in, for live polling, replay and rule tests alike. Nothing
+//! in this folder reads a clock, a file, a socket, the environment or a random source, and
+//! nothing logs: silences are reported in the [`Outcome`] with their reasons.
+//!
+//! The stages, in the order in which data passes them:
+//! `track` (samples to blocks) → `baseline` (what is expected) → `detect` (how far off, per series
+//! and per service) → `correlate` (what belongs together) → `diagnose` (why) → `lifecycle` (what
+//! to tell).
+
+pub mod alert;
+pub mod grid;
+pub mod outcome;
+
+pub mod history;
+pub mod transform;
+
+pub mod baseline;
+
+pub mod detect;
+pub mod track;
+
+pub mod service;
+
+pub mod correlate;
+pub mod forecast;
+
+pub mod diagnose;
+
+pub mod lifecycle;
+
+mod incidents;
+mod message;
+mod scores;
+pub mod snapshot;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::rules::Rules;
+use crate::series::{Batch, Change};
+use crate::time::{Span, Timestamp};
+
+use baseline::Load;
+use correlate::Graph;
+use detect::budget::Servo;
+use grid::{BLOCK, PER_DAY, WallClock, block_of, block_start, blocks_in};
+use lifecycle::Incident;
+use outcome::{Outcome, Silence};
+use service::{Service, Window};
+use track::Tracks;
+
+/// Change events remembered; the oldest are forgotten first.
+const CHANGES_MAX: usize = 10_000;
+/// Change events older than this are forgotten.
+const CHANGES_KEPT: Span = Span::from_hours(24 * 35);
+
+/// Change events announced farther ahead than this are left out.
+pub const CHANGES_AHEAD: Span = Span::DAY;
+
+/// What a user sets and the engine needs beside the rules.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The tick interval.
+    pub interval: Span,
+    /// How far back baselines learn.
+    pub history: Span,
+    /// Whose wall clock the seasons follow.
+    pub timezone: TimeZone,
+    /// No alerts before this instant: what comes earlier only teaches.
+    pub alerts_from: Timestamp,
+    /// Where pages are, for links; none leaves the link out.
+    pub pages_url: Option<String>,
+    /// Where the backend shows queries, for links.
+    pub source_url: Option<String>,
+}
+
+/// The detector of one fleet.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<Rules>,
+    settings: Settings,
+    clock: WallClock,
+    state: EngineState,
+}
+
+/// Everything that outlives a restart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EngineState {
+    now: Option<Timestamp>,
+    /// The block that is being filled.
+    open_block: Option<i64>,
+    tracks: Tracks,
+    services: BTreeMap<String, Service>,
+    graph: Graph,
+    changes: Vec<Change>,
+    incidents: Vec<Incident>,
+    notices: Servo,
+    alerts: Servo,
+    /// True once the first baselines were learned.
+    learned: bool,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(rules: Arc<Rules>, settings: Settings) -> Self {
+        let clock = WallClock::new(settings.timezone.clone());
+        Self { rules, settings, clock, state: EngineState::default() }
+    }
+
+    /// Advances the engine to `now` and feeds it `batch`.
+    ///
+    /// The result depends only on the rules, on earlier calls and on the arguments. Feeding the
+    /// same calls again gives the same outcomes, byte for byte.
+    ///
+    /// # Contract
+    ///
+    /// `now` lies on the grid and moves forward; a call that does not is ignored and its samples
+    /// are counted in [`outcome::Report::late_samples`].
+    ///
+    /// # Cost
+    ///
+    /// O(log n) per sample; every five minutes O(1) per series; once a day a refit per service,
+    /// spread over the day by the service's name.
+    pub fn step(&mut self, now: Timestamp, batch: &Batch) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.state.now.is_some_and(|last| now <= last) {
+            outcome.report.late_samples = batch.samples.len() as u64;
+            return outcome;
+        }
+        let block = block_of(now);
+        // A gap in the ticks: what the open block has must be judged before the new one fills.
+        if let Some(open) = self.state.open_block.filter(|&open| open < block) {
+            self.close(open, &mut outcome);
+        }
+        self.state.now = Some(now);
+        self.state.open_block = Some(block);
+        self.take(now, batch, &mut outcome);
+        if now + batch.span >= block_start(block) + BLOCK {
+            self.close(block, &mut outcome);
+            self.state.open_block = None;
+        }
+        outcome
+    }
+
+    /// The newest tick that was processed.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.state.now
+    }
+
+    /// True while no series was ever seen.
+    pub fn is_blank(&self) -> bool {
+        self.state.tracks.all.is_empty()
+    }
+
+    /// How many series are watched, how many services, and how many of these have enough history
+    /// to be judged.
+    pub fn census(&self) -> (usize, usize, usize) {
+        let services = &self.state.services;
+        let judged = services.values().filter(|service| service.calibration.is_some()).count();
+        (self.state.tracks.all.len(), services.len(), judged)
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Incidents that are open, in the order in which they opened.
+    pub fn incidents(&self) -> &[Incident] {
+        &self.state.incidents
+    }
+
+    fn take(&mut self, now: Timestamp, batch: &Batch, outcome: &mut Outcome) {
+        let state = &mut self.state;
+        outcome.report.samples_beyond_limit = state.tracks.take(now, &self.rules.signals, batch);
+        for unanswered in &batch.unanswered {
+            state.tracks.mark_unasked(&unanswered.signal);
+            let reason = Silence::Unanswered { reason: unanswered.reason.clone() };
+            outcome.report.silences.push((unanswered.signal.clone(), reason));
+        }
+        for (caller, callee) in &batch.calls {
+            state.graph.add(caller, callee);
+        }
+        if !batch.changes.is_empty() {
+            state.changes.extend(batch.changes.iter().cloned());
+            state.changes.sort();
+            state.changes.dedup();
+            // Neither the long past nor a clock that is years ahead may crowd out the present.
+            state.changes.retain(|c| now - c.at <= CHANGES_KEPT && c.at - now <= CHANGES_AHEAD);
+            let excess = state.changes.len().saturating_sub(CHANGES_MAX);
+            state.changes.drain(..excess);
+        }
+    }
+
+    /// Judges a complete block.
+    fn close(&mut self, block: i64, outcome: &mut Outcome) {
+        let kept = usize::try_from(blocks_in(self.settings.history).max(PER_DAY)).unwrap_or(0);
+        self.state.tracks.close(block, kept);
+        let end = block_start(block) + BLOCK;
+        let now = self.state.now.unwrap_or(end);
+        if end <= self.settings.alerts_from || now < self.settings.alerts_from {
+            let until = self.settings.alerts_from;
+            outcome.report.silences.push(("engine".to_owned(), Silence::Learning { until }));
+            // The last block of history: from the first live tick on, every series has a score.
+            if end + BLOCK > until {
+                self.enrol();
+                self.learn_due(block + 1);
+            }
+        } else {
+            if block.rem_euclid(PER_DAY) == 0 {
+                self.state.tracks.retain_known(&self.rules.signals);
+            }
+            self.enrol();
+            self.learn_due(block);
+            self.judge(block, outcome);
+        }
+        for tracked in &mut self.state.tracks.all {
+            tracked.unasked = false;
+        }
+    }
+
+    /// Finds each service's series, and calls from what is configured and from labels.
+    fn enrol(&mut self) {
+        let state = &mut self.state;
+        for service in state.services.values_mut() {
+            service.members.clear();
+        }
+        for (place, tracked) in state.tracks.all.iter().enumerate() {
+            let name = &tracked.series.service;
+            if !state.services.contains_key(name) {
+                state.services.insert(name.clone(), Service::new(&self.rules.budget));
+            }
+            if let Some(service) = state.services.get_mut(name) {
+                service.members.push(place);
+            }
+            if let Some(dependency) = &tracked.series.dependency {
+                state.graph.add(name, dependency);
+            }
+        }
+        state.services.retain(|_, service| !service.members.is_empty());
+        for (name, service) in &self.rules.services {
+            for callee in &service.depends_on {
+                state.graph.add(name, callee);
+            }
+        }
+    }
+
+    /// Learns every service at first, and each once a day from then on.
+    fn learn_due(&mut self, block: i64) {
+        let first = !self.state.learned;
+        let due = |name: &str, service: &Service| {
+            first
+                || (block + stagger(name)).rem_euclid(PER_DAY) == 0
+                // A young service is worth a look every hour until it can be judged.
+                || (service.calibration.is_none() && block.rem_euclid(12) == 0)
+        };
+        let names: Vec<String> = self
+            .state
+            .services
+            .iter()
+            .filter(|(name, service)| due(name, service))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let from = block - blocks_in(self.settings.history);
+        let slots = self.clock.slots(from, block);
+        let window =
+            Window { from, to: block, no_load: vec![Load::USUAL; slots.len()], slots: &slots };
+        for name in names {
+            if let Some(service) = self.state.services.get_mut(&name) {
+                service.learn(&mut self.state.tracks.all, &self.rules.signals, &window);
+            }
+        }
+        self.state.learned = true;
+    }
+}
+
+/// Spreads daily work over the day by name, the same way on every run.
+fn stagger(name: &str) -> i64 {
+    i64::try_from(crate::series::stable_hash(&[name]) % 288).unwrap_or(0)
+}

@@ -1,0 +1,95 @@
+//! What a step decided, and why it kept silent.
+
+use std::fmt;
+
+use crate::engine::alert::Alert;
+use crate::series::Series;
+use crate::time::{Span, Timestamp};
+
+/// Everything that one step decided. Effects are data: drivers carry them out.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "alerts that nobody sends are lost"]
+pub struct Outcome {
+    /// In the order in which they were decided.
+    pub alerts: Vec<Alert>,
+    /// What was not said, and why.
+    pub report: Report,
+}
+
+/// Why the engine kept silent where it might have spoken.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "an unread report is not actionable"]
+pub struct Report {
+    /// Samples left out because their tick had been processed already.
+    pub late_samples: u64,
+    /// Samples left out because [`super::track::SERIES_MAX`] series were known already.
+    pub samples_beyond_limit: u64,
+    /// One entry per thing that was not said in this step.
+    pub silences: Vec<(String, Silence)>,
+}
+
+/// A reason for silence.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Silence {
+    /// The engine has not yet reached the instant from which it may alert.
+    Learning {
+        /// That instant.
+        until: Timestamp,
+    },
+    /// A series or service is too young to be judged.
+    NotEnoughHistory {
+        /// What there is.
+        have: Span,
+        /// What it takes.
+        need: Span,
+    },
+    /// More than half of the service's series are missing.
+    Blind,
+    /// Beyond the threshold, but the service used up its alerts: told as a notice.
+    HeldByBudget {
+        /// Statistic over threshold; beyond 1.5 it would have been told all the same.
+        ratio: f64,
+    },
+    /// Part of an incident that is open already.
+    Joined {
+        /// Which one.
+        incident: String,
+    },
+    /// The source could not ask for this signal.
+    Unanswered {
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Learning { until } => write!(f, "learning until {until}"),
+            Self::NotEnoughHistory { have, need } => {
+                write!(f, "not enough history: {} of {}", have.rough(), need.rough())
+            }
+            Self::Blind => f.write_str("more than half of the series are missing"),
+            Self::HeldByBudget { ratio } => {
+                write!(f, "held as a notice: alert budget used up (ratio {ratio:.2})")
+            }
+            Self::Joined { incident } => write!(f, "part of incident {incident}"),
+            Self::Unanswered { reason } => write!(f, "not asked: {reason}"),
+        }
+    }
+}
+
+/// One series at one tick, for `--scores`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreRow<'a> {
+    /// Which series.
+    pub series: &'a Series,
+    /// Its latest value, in its own unit.
+    pub value: f64,
+    /// What its baseline expects now, in its own unit.
+    pub expected: Option<f64>,
+    /// Standardised distance from the baseline.
+    pub residual: Option<f64>,
+    /// 0 to 1; 0.5 is the notice threshold, 1 is certain.
+    pub score: f64,
+}

@@ -1,0 +1,42 @@
+//! How every series stands at the newest tick, for `--scores`.
+
+use super::Engine;
+use super::grid::block_of;
+use super::outcome::ScoreRow;
+use super::service::vote;
+
+impl Engine {
+    /// One row per series that had a value at the newest tick, in order of series.
+    ///
+    /// The score is `1 - 2^-(r²)`, r being the series' score over its service's notice threshold:
+    /// 0.5 at the threshold, 0.94 at twice that. 0 while the service cannot be judged.
+    pub fn scores(&self) -> Vec<ScoreRow<'_>> {
+        let Some(now) = self.state.now else { return Vec::new() };
+        let block = block_of(now);
+        let slot = self.clock.slot(block);
+        let tracks = &self.state.tracks.all;
+        let mut rows = Vec::new();
+        for service in self.state.services.values() {
+            let limit = service.limits(self.rules.budget.notices_per_week);
+            let load = service.load_at(tracks, block, slot);
+            for tracked in service.members.iter().map(|&place| &tracks[place]) {
+                let Some(value) = tracked.latest.filter(|_| tracked.is_current(now)) else {
+                    continue;
+                };
+                let signal = &self.rules.signals[tracked.signal];
+                let strongest = vote(tracked, signal, slot, load)
+                    .map(|scores| scores.into_iter().fold(0.0, f64::max));
+                let ratio = limit.zip(strongest).map_or(0.0, |(limit, e)| e / limit.a);
+                rows.push(ScoreRow {
+                    series: &tracked.series,
+                    value,
+                    expected: tracked.baseline.as_ref().and_then(|b| b.expected(slot, load)),
+                    residual: tracked.drift.residual(),
+                    score: 1.0 - (-(ratio * ratio)).exp2(),
+                });
+            }
+        }
+        rows.sort_by(|a, b| a.series.cmp(b.series));
+        rows
+    }
+}

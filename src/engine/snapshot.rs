@@ -1,0 +1,73 @@
+//! The engine's state as bytes: versioned, compressed, complete. An engine restored from a
+//! snapshot goes on as if it had never stopped.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+
+use super::grid::WallClock;
+use super::{Engine, EngineState, Settings};
+use crate::rules::Rules;
+
+/// Raised whenever the layout of the state changes; older snapshots are then learned anew.
+pub const VERSION: u32 = 1;
+/// A snapshot larger than this is not read: a hundred thousand series take a tenth of it.
+const BYTES_MAX: u64 = 64 << 30;
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Written by a program with another layout.
+    #[error("snapshot has version {found}, this program reads {VERSION}")]
+    Version {
+        /// What was found.
+        found: u32,
+    },
+    /// Not the bytes that were written.
+    #[error("snapshot is damaged: {0}")]
+    Damaged(String),
+}
+
+impl Engine {
+    /// The whole state as bytes, to be kept beside [`VERSION`].
+    ///
+    /// # Errors
+    ///
+    /// Only when memory for the bytes cannot be had.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        let damaged = |e: &dyn std::fmt::Display| SnapshotError::Damaged(e.to_string());
+        let plain = postcard::to_stdvec(&self.state).map_err(|e| damaged(&e))?;
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&plain).map_err(|e| damaged(&e))?;
+        encoder.finish().map_err(|e| damaged(&e))
+    }
+
+    /// An engine that goes on where the snapshot was taken. Series whose signal is no longer in
+    /// the rules are dropped; signals that are new begin without history.
+    ///
+    /// # Errors
+    ///
+    /// Another version's bytes, or damaged ones: the caller learns anew from the source.
+    pub fn restore(
+        rules: Arc<Rules>,
+        settings: Settings,
+        version: u32,
+        bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        if version != VERSION {
+            return Err(SnapshotError::Version { found: version });
+        }
+        let damaged = |e: &dyn std::fmt::Display| SnapshotError::Damaged(e.to_string());
+        let mut plain = Vec::new();
+        ZlibDecoder::new(bytes).take(BYTES_MAX).read_to_end(&mut plain).map_err(|e| damaged(&e))?;
+        let mut state: EngineState = postcard::from_bytes(&plain).map_err(|e| damaged(&e))?;
+        state.tracks.retain_known(&rules.signals);
+        let clock = WallClock::new(settings.timezone.clone());
+        let mut engine = Self { rules, settings, clock, state };
+        engine.enrol();
+        Ok(engine)
+    }
+}
