@@ -16,3 +16,7 @@ pub mod rules;
 
 pub mod engine;
 
+pub mod changes;
+
+pub mod source;
+
