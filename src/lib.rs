@@ -17,6 +17,8 @@ pub mod rules;
 pub mod engine;
 
 pub mod changes;
+pub mod store;
 
+pub mod notify;
 pub mod source;
 
