@@ -19,6 +19,7 @@ pub mod engine;
 pub mod changes;
 pub mod store;
 
+pub mod lab;
 pub mod notify;
 pub mod source;
 

@@ -1,0 +1,197 @@
+//! A simulated fleet whose monitoring can be read: the demo, tests and benchmarks use it.
+//!
+//! `web` serves users and calls `checkout`, which calls `payments` and, through a connection pool,
+//! `orders-db`; orders put mails into a queue that `worker` drains; `web` reads its catalogue
+//! through `cache`. Faults change causes, the model of queues makes the symptoms, and users notice
+//! when their own experience is bad, whatever the metrics show.
+
+use crate::time::{Span, Timestamp};
+
+pub mod endpoint;
+mod fault;
+pub mod history;
+pub mod queueing;
+pub mod rivals;
+
+mod blueprint;
+mod catalogue;
+mod fleet;
+mod life;
+mod metrics;
+mod noise;
+mod rules;
+mod selector;
+mod tier;
+mod traffic;
+mod users;
+
+pub use fault::{FAULTS, Fault, FaultInfo, FaultPlan, Severity, Truth};
+pub use history::History;
+
+pub use metrics::{LabSeries, SERIES_MAX};
+pub use rules::rules;
+pub use users::{ERRORS_OBJECTIVE, LATENCY_OBJECTIVE, MAIL_OBJECTIVE, Noticed, Objective};
+
+use fault::Pressure;
+use fleet::{Fleet, STEP};
+use metrics::Metrics;
+use traffic::Traffic;
+use users::Users;
+
+/// Plans that one lab takes.
+pub const PLANS_MAX: usize = 1_000;
+/// Longest scrape interval: beyond it a lookback of five minutes finds nothing.
+pub const SCRAPE_MAX: Span = Span::from_mins(5);
+/// Time that passes unseen before the first scrape, so that queues and caches have settled.
+const WARM_UP: Span = Span::from_mins(30);
+
+/// What a lab is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The same seed gives the same lab, to the bit.
+    pub seed: u64,
+    /// Instant of the first scrape; rounded down to ten seconds.
+    pub start: Timestamp,
+    /// Time between two scrapes: a multiple of ten seconds.
+    pub scrape: Span,
+    /// What will go wrong.
+    pub faults: Vec<FaultPlan>,
+}
+
+/// Why a lab cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabError {
+    /// The model moves in steps of ten seconds.
+    #[error("cannot scrape the lab every {0}\nhint: use a multiple of 10s up to {SCRAPE_MAX}")]
+    Scrape(Span),
+    /// A plan that never happens.
+    #[error("cannot plan `{0}`: it ends before it begins")]
+    Plan(Fault),
+    /// More plans than [`PLANS_MAX`].
+    #[error("cannot plan {0} faults, at most {PLANS_MAX}")]
+    TooMany(usize),
+}
+
+/// What the fleet's monitoring shows at one instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scrape {
+    /// The instant.
+    pub at: Timestamp,
+    /// Index into [`Lab::series`] and value, in order of index; what is missing was not there.
+    pub samples: Vec<(usize, f64)>,
+}
+
+/// The simulated fleet.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    settings: Settings,
+    /// Instant up to which the model has run.
+    now: Timestamp,
+    traffic: Traffic,
+    fleet: Fleet,
+    metrics: Metrics,
+    users: Users,
+}
+
+/// Who calls whom, as (caller, callee), the mail queue included.
+pub fn topology() -> Vec<(&'static str, &'static str)> {
+    let name = |service: blueprint::Service| blueprint::SPECS[service as usize].name;
+    let calls = blueprint::EDGES.iter().map(|&(caller, callee)| (name(caller), name(callee)));
+    calls.chain([(name(blueprint::Service::Checkout), name(blueprint::Service::Worker))]).collect()
+}
+
+impl Lab {
+    /// A fleet that has settled and is about to be scraped for the first time.
+    ///
+    /// # Errors
+    ///
+    /// When the scrape interval or a plan cannot be followed.
+    pub fn new(mut settings: Settings) -> Result<Self, LabError> {
+        let step = step();
+        let scrape = settings.scrape;
+        if scrape < step || SCRAPE_MAX < scrape || scrape.as_millis() % step.as_millis() != 0 {
+            return Err(LabError::Scrape(scrape));
+        }
+        if settings.faults.len() > PLANS_MAX {
+            return Err(LabError::TooMany(settings.faults.len()));
+        }
+        if let Some(plan) = settings.faults.iter().find(|plan| plan.end < plan.onset) {
+            return Err(LabError::Plan(plan.fault));
+        }
+        settings.start = settings.start.floor_to(step);
+        let mut lab = Self {
+            now: settings.start - scrape - WARM_UP,
+            traffic: Traffic::new(settings.seed),
+            fleet: Fleet::new(settings.seed),
+            metrics: Metrics::new(settings.seed, scrape),
+            users: Users::new(&settings.faults),
+            settings,
+        };
+        lab.run_to(lab.settings.start - scrape);
+        lab.fleet.forget_tallies();
+        Ok(lab)
+    }
+
+    /// Lets one scrape interval pass and scrapes.
+    pub fn scrape(&mut self) -> Scrape {
+        let at = self.now + self.settings.scrape;
+        self.run_to(at);
+        let pressure = Pressure::at(&self.settings.faults, at);
+        let silent = pressure.payments_silent.then_some(blueprint::Service::Payments);
+        Scrape { at, samples: self.metrics.scrape(&mut self.fleet, silent) }
+    }
+
+    fn run_to(&mut self, end: Timestamp) {
+        while self.now < end {
+            self.now = self.now + step();
+            let pressure = Pressure::at(&self.settings.faults, self.now);
+            // The weather moves by the minute, the model by the step.
+            if self.now.as_secs() % 60 == 0 {
+                self.traffic.wander(self.now, 60.0);
+            }
+            self.fleet.step(self.now, self.traffic.at(self.now), &pressure);
+            self.users.look(self.now, &self.fleet);
+        }
+    }
+
+    /// Every series seen so far; new versions append, nothing is ever removed or moved.
+    pub fn series(&self) -> &[LabSeries] {
+        self.metrics.series()
+    }
+
+    /// Instant of the latest scrape.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What this lab was made from.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What happened so far and will happen, one entry per plan, in order of the plans.
+    pub fn truth(&self) -> Vec<Truth> {
+        self.users.truth(&self.settings.faults)
+    }
+
+    /// Every time so far that users noticed something, planned or not.
+    pub fn noticed(&self) -> &[Noticed] {
+        self.users.noticed()
+    }
+
+    /// Mails that were ever put in the queue, finished, dropped, and that wait.
+    pub const fn mails(&self) -> (f64, f64, f64, f64) {
+        let (enqueued, done, dropped) = self.fleet.mails.totals();
+        (enqueued, done, dropped, self.fleet.mails.waiting())
+    }
+}
+
+/// One step of the model.
+fn step() -> Span {
+    #[expect(clippy::cast_possible_truncation, reason = "a constant of ten seconds")]
+    const MILLIS: i64 = (STEP * 1_000.0) as i64;
+    Span::from_millis(MILLIS)
+}
+
+#[cfg(test)]
+mod tests;
