@@ -23,3 +23,8 @@ pub mod lab;
 pub mod notify;
 pub mod source;
 
+pub mod replay;
+
+pub mod config;
+
+pub mod clock;

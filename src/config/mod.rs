@@ -1,0 +1,177 @@
+//! `config/grayflag.toml`: parsed, then validated, together with the rule files that it names.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::notify::receiver::ReceiverConfig;
+use crate::notify::routes::Route;
+use crate::problem::{Document, Problems, SourceFile, Table};
+use crate::rules::{Budget, RuleSet, Rules};
+
+mod default_text;
+mod fleet;
+mod network;
+mod poll;
+mod receivers;
+mod routes;
+mod rule_files;
+mod secret;
+mod source;
+mod world;
+
+pub use default_text::default_text;
+pub use poll::{
+    HISTORY_MAX, HISTORY_MIN, Http, INTERVAL_GRID, INTERVAL_MIN, Poll, SETTLE_MAX, Store,
+};
+pub use receivers::RECEIVERS_MAX;
+pub use routes::ROUTES_MAX;
+pub use rule_files::RULE_FILES_MAX;
+pub use world::{Machine, World};
+
+/// Everything a run needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// When and over what time the backend is read.
+    pub poll: Poll,
+    /// What the engine has to know.
+    pub rules: Rules,
+    /// The metrics backend.
+    pub source: crate::source::Config,
+    /// Where state is kept.
+    pub store: Store,
+    /// Where pages and API are served.
+    pub http: Http,
+    /// Where alerts can go.
+    pub receivers: Vec<ReceiverConfig>,
+    /// Which alerts go where, in order.
+    pub routes: Vec<Route>,
+}
+
+impl Default for Config {
+    /// What an empty file says, without any rules.
+    fn default() -> Self {
+        Self {
+            poll: Poll::default(),
+            rules: Rules::default(),
+            source: source::default(),
+            store: Store::default(),
+            http: Http::default(),
+            receivers: Vec::new(),
+            routes: Vec::new(),
+        }
+    }
+}
+
+/// What came of reading a configuration.
+#[derive(Clone, Debug)]
+#[must_use = "problems that nobody reads help nobody"]
+pub struct Loaded {
+    /// The configuration, if no problem is an error.
+    pub config: Option<Config>,
+    /// Everything that is wrong with it and with the rule files.
+    pub problems: Problems,
+    /// How many rule files were read, built-in ones among them.
+    pub rule_files: usize,
+}
+
+/// Why a configuration could not even be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{}`\nhint: `grayflag config --default` writes one to start from", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What sections need besides their own table.
+pub(crate) struct Context<'c> {
+    /// The folder of the configuration: relative paths begin here.
+    folder: PathBuf,
+    world: &'c dyn World,
+}
+
+impl Context<'_> {
+    /// A path of the file, relative to its folder.
+    fn resolve(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+/// Reads a configuration and the rule files that it names.
+///
+/// # Errors
+///
+/// Returns an error only if the configuration file itself cannot be read; what is wrong
+/// inside is among the problems.
+pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
+    let bytes =
+        world.read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let mut problems = Problems::default();
+    let file = match SourceFile::from_bytes(path, bytes) {
+        Ok(file) => file,
+        Err(problem) => {
+            problems.push(*problem);
+            return Ok(Loaded { config: None, problems, rule_files: 0 });
+        }
+    };
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let context = Context { folder, world };
+    let document = Document::parse(&file);
+    let root = document.root();
+    let paths = rule_files::paths(&root, &context);
+    let (set, rule_problems) = crate::rules::load(&paths.files);
+    let rule_files = paths.files.len();
+    problems.extend(paths.problems);
+    let complete = !rule_problems.has_errors() && !problems.has_errors();
+    problems.extend(rule_problems);
+    let config = sections(root, &context, set, complete);
+    problems.extend(document.finish());
+    Ok(Loaded { config: config.filter(|_| !problems.has_errors()), problems, rule_files })
+}
+
+/// Reads every section; `complete` says that the rule files have no errors, so that a cause
+/// that is not among them does not exist.
+fn sections(
+    root: Table<'_>,
+    context: &Context<'_>,
+    set: RuleSet,
+    complete: bool,
+) -> Option<Config> {
+    let poll = root.table("poll").map_or_else(|| Some(Poll::default()), poll::poll);
+    let budget = root.table("budget").map_or_else(|| Some(Budget::default()), poll::budget);
+    let source = root
+        .table("source")
+        .map_or_else(|| Some(source::default()), |t| source::source(t, context));
+    let store =
+        root.table("store").map_or_else(|| Some(Store::new(context)), |t| poll::store(t, context));
+    let http = root.table("http").map_or_else(|| Some(Http::default()), poll::http);
+    let services = fleet::services(&root);
+    let topology = root.table("topology").and_then(fleet::topology);
+    let changes = fleet::changes(&root);
+    let (receivers, names) = receivers::receivers(&root, context);
+    let causes =
+        complete.then(|| set.causes.iter().map(|cause| cause.id.as_str()).collect::<BTreeSet<_>>());
+    let routes = routes::routes(&root, &names, causes.as_ref());
+    root.finish();
+    Some(Config {
+        poll: poll?,
+        rules: Rules {
+            signals: set.signals,
+            causes: set.causes,
+            services,
+            changes,
+            topology,
+            budget: budget?,
+        },
+        source: source?,
+        store: store?,
+        http: http?,
+        receivers,
+        routes,
+    })
+}

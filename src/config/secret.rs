@@ -1,0 +1,121 @@
+//! Secrets: written in the file, kept in another file, or taken from the environment.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::Context;
+use super::world::reason;
+use crate::problem::{At, Table, is_variable, listed, quoted};
+
+/// The three keys of one secret: in the file, in another file, in the environment.
+pub(super) type SecretKeys = [&'static str; 3];
+
+/// The keys of a password.
+pub(super) const PASSWORD: SecretKeys = ["password", "password_file", "password_env"];
+
+/// The secret under one of its keys; a problem if several are given or it cannot be had.
+pub(super) fn secret(
+    table: &Table<'_>,
+    keys: SecretKeys,
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    let [plain, file, env] = keys;
+    let written = table.filled(plain);
+    let path = table.filled(file);
+    let name = table.filled(env);
+    let given: Vec<_> = keys.into_iter().filter(|key| table.has(key)).collect();
+    if let [_, second, ..] = given.as_slice() {
+        let twice = listed(given.clone());
+        let message = format!("one secret is given twice {}: {twice}", table.whereabouts());
+        let problem = table.error(table.at_key(second), message);
+        table.report(problem.hint("keep one of them"));
+        return None;
+    }
+    if let Some(written) = written {
+        return Some(SecretString::from(written.value));
+    }
+    if let Some(path) = path {
+        return from_file(table, file, &path, context);
+    }
+    from_environment(table, env, &name?, context)
+}
+
+/// Whether any form of the secret is given.
+pub(super) fn given(table: &Table<'_>, keys: SecretKeys) -> bool {
+    keys.into_iter().any(|key| table.has(key))
+}
+
+fn from_file(
+    table: &Table<'_>,
+    key: &str,
+    path: &At<&str>,
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    let bytes = readable(table, key, path, context)?.1;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    // Editors end files with a line break that belongs to no secret.
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        table.wrong(key, &path.at, &format!("{} holds no text", quoted(path.value)));
+        return None;
+    }
+    Some(SecretString::from(text))
+}
+
+fn from_environment(
+    table: &Table<'_>,
+    key: &str,
+    name: &At<&str>,
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    let value = context.world.variable(name.value).filter(|value| !value.is_empty());
+    if value.is_none() {
+        // What cannot be a variable's name may be the secret itself, and is not repeated.
+        let what = if is_variable(name.value) {
+            format!("the environment variable {} is not set", quoted(name.value))
+        } else {
+            "is not the name of an environment variable".to_owned()
+        };
+        let hint = "set it for the process that runs grayflag; the key takes the variable's name, not the secret";
+        table.wrong_hint(key, &name.at, &what, hint);
+    }
+    value.map(SecretString::from)
+}
+
+/// The path under a key and the file's bytes; a problem if it cannot be read.
+pub(super) fn readable(
+    table: &Table<'_>,
+    key: &str,
+    path: &At<&str>,
+    context: &Context<'_>,
+) -> Option<(PathBuf, Vec<u8>)> {
+    let resolved = context.resolve(path.value);
+    match context.world.read(&resolved) {
+        Ok(bytes) => Some((resolved, bytes)),
+        Err(error) => {
+            let what = format!("cannot read `{}`: {}", resolved.display(), reason(&error));
+            let hint = "relative paths begin at the folder of this file";
+            table.wrong_hint(key, &path.at, &what, hint);
+            None
+        }
+    }
+}
+
+/// The path under a key, if the file can be read.
+pub(super) fn path(table: &Table<'_>, key: &'static str, context: &Context<'_>) -> Option<PathBuf> {
+    let path = table.filled(key)?;
+    readable(table, key, &path, context).map(|(path, _)| path)
+}
+
+/// The path of a PEM file under a key, if it can be read and looks like one.
+pub(super) fn pem(table: &Table<'_>, key: &'static str, context: &Context<'_>) -> Option<PathBuf> {
+    let path = table.filled(key)?;
+    let (resolved, bytes) = readable(table, key, &path, context)?;
+    if !bytes.windows(10).any(|part| part == b"-----BEGIN") {
+        let what = format!("{} is not a PEM file", quoted(path.value));
+        table.wrong_hint(key, &path.at, &what, "PEM files begin with `-----BEGIN …-----`");
+        return None;
+    }
+    Some(resolved)
+}

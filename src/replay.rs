@@ -1,0 +1,262 @@
+//! Drives the engine over the ticks that a source holds.
+//!
+//! There is one way from a source to the engine: [`Driver::advance`]. A replay is one call of
+//! it; the live loop is the same call again and again, each time up to the present. A first
+//! start, a restart and a gap are therefore one path.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::changes::SeenChanges;
+use crate::engine::grid::BLOCK;
+use crate::engine::outcome::Outcome;
+use crate::engine::snapshot::SnapshotError;
+use crate::engine::{Engine, Settings};
+use crate::rules::Rules;
+use crate::source::{Prometheus, ReadPlan, SourceError, VALUES_MAX};
+use crate::time::{Span, Timestamp};
+
+/// Ticks that one reading asks for, at most: a week of blocks.
+const TICKS_MAX: usize = 2_016;
+/// Queries are read in one go only as far as a quarter of what a reading may hold, since series
+/// that are not known yet may be among the answers.
+const VALUES_AIMED: usize = VALUES_MAX / 4;
+
+/// An engine with the place that it has reached in a source.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Engine,
+    seen: SeenChanges,
+    plan: ReadPlan,
+    settings: Settings,
+    warnings: Vec<String>,
+}
+
+/// What a driver keeps beside the engine's own snapshot.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    engine: Vec<u8>,
+    seen: SeenChanges,
+    /// A restart must not move it: what was missed while down may alert.
+    alerts_from: Timestamp,
+}
+
+/// One processed tick, handed to whoever drives.
+#[derive(Debug)]
+pub struct Ticked<'a> {
+    /// The tick.
+    pub at: Timestamp,
+    /// True while the past only teaches.
+    pub learning: bool,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// The engine after it.
+    pub engine: &'a Engine,
+}
+
+impl Driver {
+    /// Starts from nothing: the first call of [`Self::advance`] learns from the history before
+    /// `settings.alerts_from`.
+    pub fn new(rules: Arc<Rules>, settings: Settings) -> Self {
+        Self {
+            plan: ReadPlan::new(&rules),
+            engine: Engine::new(rules, settings.clone()),
+            seen: SeenChanges::default(),
+            settings,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Goes on from a snapshot. The first instant that may alert is the snapshot's, whatever
+    /// `settings` say: otherwise the ticks missed while down would only teach.
+    ///
+    /// # Errors
+    ///
+    /// Bytes of another version or damaged ones.
+    pub fn restore(
+        rules: Arc<Rules>,
+        mut settings: Settings,
+        version: u32,
+        bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        let kept: Kept =
+            postcard::from_bytes(bytes).map_err(|e| SnapshotError::Damaged(e.to_string()))?;
+        settings.alerts_from = kept.alerts_from;
+        let mut seen = kept.seen;
+        seen.retain(&rules.changes);
+        Ok(Self {
+            plan: ReadPlan::new(&rules),
+            engine: Engine::restore(rules, settings.clone(), version, &kept.engine)?,
+            seen,
+            settings,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Everything needed to go on, as bytes of version [`crate::engine::snapshot::VERSION`].
+    ///
+    /// # Errors
+    ///
+    /// Only when memory for the bytes cannot be had.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        let kept = Kept {
+            engine: self.engine.snapshot()?,
+            seen: self.seen.clone(),
+            alerts_from: self.settings.alerts_from,
+        };
+        postcard::to_stdvec(&kept).map_err(|e| SnapshotError::Damaged(e.to_string()))
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The next tick to process.
+    pub fn next_tick(&self) -> Timestamp {
+        let Settings { interval, history, alerts_from, .. } = self.settings;
+        let now = self.engine.now();
+        let coarse = now.map_or((alerts_from - history).ceil_to(BLOCK), |now| now + BLOCK);
+        if self.is_learning(coarse) {
+            return coarse;
+        }
+        // Between the last whole block of history and the first tick that may alert nothing is
+        // read: it is no block, and polls may not alert yet.
+        let fine = now.map_or(alerts_from, |now| now.floor_to(interval) + interval);
+        fine.max(alerts_from.ceil_to(interval))
+    }
+
+    /// The last tick of the history before the first that may alert, while that is being learned.
+    pub fn learns_until(&self) -> Option<Timestamp> {
+        self.is_learning(self.next_tick()).then(|| self.settings.alerts_from - BLOCK)
+    }
+
+    /// What the backend's answers of the last [`Self::advance`] were warned of, each once.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Reads and processes every tick that is due up to `to`, in order, each once.
+    ///
+    /// `each` sees every tick after it was processed and says whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// The backend gave nothing, or went away on the way: ticks processed so far stay processed,
+    /// and the next call goes on with the first one that was not.
+    pub async fn advance(
+        &mut self,
+        source: &Prometheus,
+        to: Timestamp,
+        mut each: impl FnMut(Ticked<'_>) -> bool,
+    ) -> Result<(), SourceError> {
+        self.warnings.clear();
+        loop {
+            let from = self.next_tick();
+            if from > to {
+                return Ok(());
+            }
+            let learning = self.is_learning(from);
+            let step = if learning { BLOCK } else { self.settings.interval };
+            let last = if learning { to.min(self.settings.alerts_from - BLOCK) } else { to };
+            let mut reading = self.read(source, from, last, step).await?;
+            self.warnings.extend(reading.warnings());
+            self.warnings.sort();
+            self.warnings.dedup();
+            let stopped = reading.stopped().cloned();
+            if reading.ticks() == 0 && stopped.is_none() {
+                // Asked again, it would be as empty: better an error than a loop without end.
+                return Err(SourceError::Range {
+                    from: from.to_string(),
+                    to: last.to_string(),
+                    step: step.to_string(),
+                    reason: "it holds no tick".to_owned(),
+                });
+            }
+            while let Some((at, batch)) = reading.next_batch(&mut self.seen) {
+                let outcome = self.engine.step(at, &batch);
+                if !each(Ticked { at, learning, outcome, engine: &self.engine }) {
+                    return Ok(());
+                }
+            }
+            if let Some(error) = stopped {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Ticks before the first that may alert lie on the grid of blocks: weeks are read coarsely.
+    fn is_learning(&self, tick: Timestamp) -> bool {
+        self.engine.now().is_none_or(|now| now < self.settings.alerts_from)
+            && tick + BLOCK <= self.settings.alerts_from
+    }
+
+    /// One reading from `from` to at most `last`, as much as memory allows at once.
+    async fn read(
+        &mut self,
+        source: &Prometheus,
+        from: Timestamp,
+        last: Timestamp,
+        step: Span,
+    ) -> Result<crate::source::Reading, SourceError> {
+        let mut ticks = (VALUES_AIMED / self.plan.series_len().max(1)).clamp(1, TICKS_MAX);
+        loop {
+            let ahead = step.times(i64::try_from(ticks - 1).unwrap_or(0));
+            let to = last.min(from + ahead);
+            match source.read(&mut self.plan, from, to, step).await {
+                // More series than were known: less of the time at once.
+                Err(SourceError::Range { .. }) if ticks > 1 => ticks /= 2,
+                other => return other,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::series::Batch;
+
+    /// Every tick from the first, as long as `count` says, with whether it only teaches.
+    fn ticks(alerts_from: &str, interval: Span, count: usize) -> Vec<(Timestamp, bool)> {
+        let settings = Settings {
+            interval,
+            history: Span::HOUR,
+            timezone: TimeZone::UTC,
+            alerts_from: alerts_from.parse().unwrap(),
+            pages_url: None,
+            source_url: None,
+        };
+        let mut driver = Driver::new(Arc::new(Rules::default()), settings);
+        (0..count)
+            .map(|_| {
+                let tick = driver.next_tick();
+                let learning = driver.is_learning(tick);
+                let span = if learning { BLOCK } else { interval };
+                let _ = driver.engine.step(tick, &Batch { span, ..Batch::default() });
+                (tick, learning)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_start_between_two_blocks_learns_on_the_grid_and_then_goes_live() {
+        for (from, interval) in [
+            ("2026-03-03T12:00:00Z", Span::from_secs(30)),
+            ("2026-03-03T12:03:30Z", Span::from_secs(30)),
+            ("2026-03-03T12:04:00Z", Span::MINUTE),
+            ("2026-03-03T12:01:00Z", BLOCK),
+        ] {
+            let all = ticks(from, interval, 20);
+            let (learned, live): (Vec<_>, Vec<_>) = all.iter().partition(|(_, learning)| *learning);
+            assert!(learned.iter().all(|(at, _)| at.floor_to(BLOCK) == *at), "{all:?}");
+            assert!(learned.windows(2).all(|pair| pair[1].0 - pair[0].0 == BLOCK), "{all:?}");
+            let first = from.parse::<Timestamp>().unwrap().ceil_to(interval);
+            assert_eq!(live.first().map(|(at, _)| *at), Some(first), "{all:?}");
+            assert!(live.windows(2).all(|pair| pair[1].0 - pair[0].0 == interval), "{all:?}");
+        }
+    }
+}
