@@ -27,4 +27,7 @@ pub mod replay;
 
 pub mod config;
 
+pub mod daemon;
+
+pub mod cli;
 pub mod clock;

@@ -1,3 +1,7 @@
 //! The `grayflag` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grayflag::cli::main()
+}

@@ -1,0 +1,392 @@
+//! The daemon: a replay whose end is now, with a store behind it and receivers in front.
+//!
+//! Every tick since the last one that was processed is asked for, so a gap, a restart and a
+//! first start are one path. Alerts go into the outbox in one transaction with the state that
+//! decided them; delivery is another task's business.
+
+mod orphans;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::engine::alert::Alert;
+use crate::engine::outcome::{Report, Silence};
+use crate::engine::track::SERIES_MAX;
+use crate::engine::{Settings, snapshot};
+use crate::notify::delivery::Delivery;
+use crate::notify::handle::StoreHandle;
+use crate::notify::receiver::{ReceiverError, Target};
+use crate::notify::routes::{Told, plan};
+use crate::replay::Driver;
+use crate::source::{Prometheus, SourceError};
+use crate::store::{Store, StoreError, Tick};
+use crate::time::{Span, Timestamp};
+
+/// The state is written at least this often, in the ticks' time.
+const SNAPSHOT_EVERY: Span = Span::HOUR;
+/// In catch-up, ticks are written together for this long, in the ticks' time.
+const COMMIT_EVERY: Span = Span::from_mins(30);
+/// Longest pause between two attempts at a backend that is away.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Shortest.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// How often a finished rehearsal looks whether everything is delivered.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// A finished rehearsal waits this long for its receivers.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// Warnings remembered so as not to repeat them.
+const WARNED_MAX: usize = 1_000;
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Options of the source that cannot work.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A receiver that cannot be set up.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
+}
+
+/// When a run begins and ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// First tick that may alert, for a first start; the present unless told otherwise.
+    pub from: Option<Timestamp>,
+    /// Stops after this tick, once everything is delivered.
+    pub to: Option<Timestamp>,
+}
+
+/// Runs until `stop` is cancelled or the limit is reached.
+///
+/// # Errors
+///
+/// What cannot be started, and a store that cannot be written. A backend or receiver that is
+/// away is no error: it is waited for.
+pub async fn run(
+    config: Config,
+    clock: Clock,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    let store = StoreHandle::new(Store::open(&config.store.path)?);
+    let source = Prometheus::new(config.source.clone())?;
+    let targets = open_receivers(&config)?;
+    let names: Vec<&str> = targets.iter().map(Target::name).collect();
+    info!(
+        backend = source.url(),
+        signals = config.rules.signals.len(),
+        causes = config.rules.causes.len(),
+        receivers = names.join(", "),
+        state = %config.store.path.display(),
+        "starting"
+    );
+    if names.is_empty() {
+        warn!("no [[receiver]] is configured: alerts are logged and stored, and sent to nobody");
+    }
+    let mut poller = Poller::start(config, store.clone(), &clock, limits).await?;
+    let delivery_stop = CancellationToken::new();
+    let delivery = deliver(store.clone(), targets, delivery_stop.clone());
+    let ended = poller.poll(&source, &clock, limits.to, &stop).await;
+    if limits.to.is_some() && !stop.is_cancelled() && ended.is_ok() {
+        drain(&store, &stop).await?;
+    }
+    delivery_stop.cancel();
+    if let Err(panicked) = delivery.await {
+        error!(%panicked, "delivery ended early; its messages stay in the outbox");
+    }
+    let last = poller.driver.engine().now();
+    info!(last_tick = last.map_or_else(|| "none".to_owned(), |at| at.to_string()), "stopped");
+    ended
+}
+
+fn open_receivers(config: &Config) -> Result<Vec<Target>, ReceiverError> {
+    let mut targets = Vec::new();
+    for receiver in &config.receivers {
+        targets.extend(receiver.open()?);
+    }
+    Ok(targets)
+}
+
+/// Starts delivering what the outbox holds; the task ends after `stop`.
+fn deliver(store: StoreHandle, targets: Vec<Target>, stop: CancellationToken) -> JoinHandle<()> {
+    let seed = u64::try_from(clock::now().as_millis()).unwrap_or(0);
+    let delivery = Delivery::new(store, targets, Arc::new(clock::now), seed);
+    tokio::spawn(async move {
+        if let Err(problem) = delivery.run(stop).await {
+            error!(%problem, "delivery cannot use the state file");
+        }
+    })
+}
+
+/// Waits until nothing waits to be delivered; a receiver that is away is not waited for long.
+async fn drain(store: &StoreHandle, stop: &CancellationToken) -> Result<(), StoreError> {
+    let mut left = DRAIN_MAX;
+    while !stop.is_cancelled() && !left.is_zero() {
+        if store.with(|store| store.pending_count()).await? == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+        left = left.saturating_sub(DRAIN_LOOK);
+    }
+    let waiting = store.with(|store| store.pending_count()).await?;
+    warn!(waiting, "messages stay in the outbox for the next start");
+    Ok(())
+}
+
+/// The polling side: an engine with its place in the source, and the store.
+struct Poller {
+    driver: Driver,
+    store: StoreHandle,
+    config: Config,
+    /// How long late samples are waited for.
+    settle: Span,
+    /// The tick of the newest stored snapshot.
+    stored: Option<Timestamp>,
+    trouble: Trouble,
+}
+
+impl Poller {
+    /// Goes on from the stored state, or from nothing.
+    async fn start(
+        config: Config,
+        store: StoreHandle,
+        clock: &Clock,
+        limits: Limits,
+    ) -> Result<Self, DaemonError> {
+        let resume = store.with(|store| store.resume()).await?;
+        let rules = Arc::new(config.rules.clone());
+        let settle = config.poll.settle;
+        let now = (clock.now() - settle).floor_to(config.poll.interval);
+        let fresh = settings(&config, limits.from.unwrap_or(now));
+        let mut saved = resume.and_then(|resume| resume.snapshot);
+        if let Some(old) = saved.take_if(|saved| now - saved.at > config.poll.history) {
+            warn!(at = %old.at, "stored state is older than `poll.history`; learning anew");
+        }
+        let at = saved.as_ref().map(|saved| saved.at);
+        let driver = saved.and_then(|saved| {
+            match Driver::restore(rules.clone(), fresh.clone(), saved.version, &saved.bytes) {
+                Ok(driver) => Some(driver),
+                Err(problem) => {
+                    warn!(%problem, "stored state cannot be used; learning anew");
+                    None
+                }
+            }
+        });
+        let stored = at.filter(|_| driver.is_some());
+        if driver.is_none() {
+            let closed = orphans::close(&store, &config, now).await?;
+            if closed > 0 {
+                warn!(closed, "incidents of the earlier state are closed; their end was not seen");
+            }
+        }
+        let driver = driver.unwrap_or_else(|| Driver::new(rules, fresh));
+        Ok(Self { driver, store, config, settle, stored, trouble: Trouble::default() })
+    }
+
+    /// Processes what is due, waits for the next tick, and so on.
+    async fn poll(
+        &mut self,
+        source: &Prometheus,
+        clock: &Clock,
+        to: Option<Timestamp>,
+        stop: &CancellationToken,
+    ) -> Result<(), DaemonError> {
+        let flavour = tokio::select! {
+            flavour = source.flavour() => flavour,
+            () = stop.cancelled() => return Ok(()),
+        };
+        self.settle = self.settle.max(flavour.settle_min());
+        info!(%flavour, next_tick = %self.driver.next_tick(), "polling");
+        while !stop.is_cancelled() {
+            let next = self.driver.next_tick();
+            if to.is_some_and(|to| next > to) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = clock.sleep_until(next + self.settle) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            let due = (clock.now() - self.settle).floor_to(self.config.poll.interval);
+            let end = to.map_or(due, |to| due.min(to));
+            if let Err(away) = self.catch_up(source, end, stop).await? {
+                let pause = self.trouble.pause(&away, self.config.poll.interval);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return Ok(()),
+                }
+            } else {
+                self.trouble.over();
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes every tick up to `end`, writing on the way. The inner error is the source's:
+    /// nothing is lost, the same ticks are asked for again.
+    async fn catch_up(
+        &mut self,
+        source: &Prometheus,
+        end: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<Result<(), SourceError>, DaemonError> {
+        while self.driver.next_tick() <= end && !stop.is_cancelled() {
+            let mut alerts: Vec<Alert> = Vec::new();
+            let mut newest = None;
+            let trouble = &mut self.trouble;
+            // What is read beyond the next commit would be read again after it.
+            let learns_until = self.driver.learns_until();
+            let until = learns_until.unwrap_or(self.driver.next_tick() + COMMIT_EVERY);
+            if let Some(until) = learns_until {
+                info!(from = %self.driver.next_tick(), %until, "learning from history");
+            }
+            let advance = self.driver.advance(source, until.min(end), |ticked| {
+                newest = (!ticked.learning).then_some(ticked.at).or(newest);
+                trouble.report(&ticked.outcome.report);
+                alerts = ticked.outcome.alerts;
+                // An alert is written with the state that decided it, before the next tick.
+                alerts.is_empty() && !stop.is_cancelled()
+            });
+            let read = tokio::select! {
+                read = advance => read,
+                // A backend that hangs must not hold up the end; what was processed is written.
+                () = stop.cancelled() => Ok(()),
+            };
+            self.trouble.warn_once(self.driver.warnings());
+            if learns_until.is_some() && self.driver.learns_until().is_none() {
+                let (series, services, judged) = self.driver.engine().census();
+                info!(series, services, judged, "learned; services with less than a day wait");
+            }
+            if let Some(tick) = newest {
+                self.commit(tick, alerts).await?;
+            }
+            if let Err(away) = read {
+                return Ok(Err(away));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Writes a tick, its alerts and their messages in one transaction, with the engine's state
+    /// when that is due or when there are alerts.
+    async fn commit(&mut self, tick: Timestamp, alerts: Vec<Alert>) -> Result<(), DaemonError> {
+        let due = self.stored.is_none_or(|at| tick - at >= SNAPSHOT_EVERY);
+        let state = if due || !alerts.is_empty() { self.driver.snapshot() } else { Ok(Vec::new()) };
+        let state = state.unwrap_or_else(|problem| {
+            error!(%problem, "state cannot be kept");
+            Vec::new()
+        });
+        if !state.is_empty() {
+            self.stored = Some(tick);
+        }
+        for alert in &alerts {
+            info!(
+                incident = alert.incident,
+                state = %alert.state,
+                severity = %alert.severity,
+                service = alert.service,
+                cause = alert.causes.first().map_or("", |cause| cause.id.as_str()),
+                "alert"
+            );
+        }
+        let (routes, receivers) = (self.config.routes.clone(), self.config.receivers.clone());
+        let news = !alerts.is_empty();
+        self.store
+            .with(move |store| {
+                let mut told = Told::new();
+                for alert in &alerts {
+                    told.insert(alert.incident.clone(), store.told(&alert.incident)?);
+                }
+                let deliveries = plan(&alerts, &routes, &receivers, &mut told);
+                let snapshot = (!state.is_empty()).then_some((snapshot::VERSION, &state[..]));
+                let tick =
+                    Tick { last_tick: tick, snapshot, alerts: &alerts, deliveries: &deliveries };
+                store.commit(&tick)
+            })
+            .await?;
+        if news {
+            self.store.news();
+        }
+        Ok(())
+    }
+}
+
+/// What the engine needs from the configuration: the same for live and replay.
+pub fn settings(config: &Config, alerts_from: Timestamp) -> Settings {
+    Settings {
+        interval: config.poll.interval,
+        history: config.poll.history,
+        timezone: config.poll.timezone.clone(),
+        alerts_from,
+        pages_url: Some(format!("http://{}", config.http.listen)),
+        source_url: Some(config.source.url.clone()),
+    }
+}
+
+/// Says what is wrong with the backend, each kind once while it lasts, and how long to wait.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Classes of errors told since the backend last answered.
+    told: BTreeSet<&'static str>,
+    failures: u32,
+    /// Signals that had no answer at the last tick.
+    unanswered: BTreeSet<String>,
+    /// Warnings told since the start.
+    warned: BTreeSet<String>,
+}
+
+impl Trouble {
+    fn pause(&mut self, away: &SourceError, interval: Span) -> Duration {
+        if self.told.insert(away.class()) {
+            warn!(class = away.class(), problem = %away, "backend cannot be read; its ticks wait");
+        }
+        self.failures = self.failures.saturating_add(1);
+        let doubled = PAUSE_MIN.saturating_mul(1 << (self.failures - 1).min(8));
+        let asked = away.retry_after().unwrap_or_default();
+        doubled.max(asked).min(PAUSE_MAX).min(interval.to_std().max(PAUSE_MIN))
+    }
+
+    fn over(&mut self) {
+        if !self.told.is_empty() {
+            info!(failures = self.failures, "backend is back; its ticks were caught up");
+        }
+        self.told.clear();
+        self.failures = 0;
+    }
+
+    /// What the engine could not use of a tick, and why: each signal once until it is answered.
+    fn report(&mut self, report: &Report) {
+        let mut unanswered = BTreeSet::new();
+        for (signal, silence) in &report.silences {
+            if let Silence::Unanswered { reason } = silence {
+                // By name, not by text: backends put instants and series into theirs.
+                if !self.unanswered.contains(signal) {
+                    warn!(signal, reason, "signal has no answer");
+                }
+                unanswered.insert(signal.clone());
+            }
+        }
+        self.unanswered = unanswered;
+        if report.samples_beyond_limit > 0 {
+            self.warn_once(&[format!("series beyond the limit of {SERIES_MAX} are left out")]);
+        }
+    }
+
+    fn warn_once(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            if self.warned.len() < WARNED_MAX && self.warned.insert(warning.clone()) {
+                warn!(warning, "read with a warning");
+            }
+        }
+    }
+}

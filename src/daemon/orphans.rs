@@ -1,0 +1,53 @@
+//! Incidents that an earlier state left open. When that state cannot be used any more, nobody
+//! would ever resolve them: they are closed, and the message says that their end was not seen.
+
+use crate::config::Config;
+use crate::engine::alert::{Alert, State};
+use crate::notify::handle::StoreHandle;
+use crate::notify::routes::{Told, plan};
+use crate::store::{StoreError, Tick};
+use crate::time::Timestamp;
+
+/// Incidents looked at; more were never open at once.
+const INCIDENTS_MAX: u32 = 10_000;
+
+/// Resolves every incident that the store holds as open, for whoever was told of it. Returns how
+/// many there were.
+pub(super) async fn close(
+    store: &StoreHandle,
+    config: &Config,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let (routes, receivers) = (config.routes.clone(), config.receivers.clone());
+    let closed = store
+        .with(move |store| {
+            let newest = store.incidents(INCIDENTS_MAX)?;
+            let parsed = newest.iter().filter_map(|json| serde_json::from_str(json).ok());
+            let open = parsed.filter(|alert: &Alert| alert.state != State::Resolved);
+            let alerts: Vec<Alert> = open.map(|alert| unseen_end(alert, now)).collect();
+            let mut told = Told::new();
+            for alert in &alerts {
+                told.insert(alert.incident.clone(), store.told(&alert.incident)?);
+            }
+            let deliveries = plan(&alerts, &routes, &receivers, &mut told);
+            let tick =
+                Tick { last_tick: now, snapshot: None, alerts: &alerts, deliveries: &deliveries };
+            if !alerts.is_empty() {
+                store.commit(&tick)?;
+            }
+            Ok(alerts.len())
+        })
+        .await?;
+    if closed > 0 {
+        store.news();
+    }
+    Ok(closed)
+}
+
+fn unseen_end(mut alert: Alert, now: Timestamp) -> Alert {
+    alert.state = State::Resolved;
+    alert.at = now.max(alert.at);
+    alert.title = format!("Closed without its end being seen: {}", alert.title);
+    alert.forecast = None;
+    alert
+}
