@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then runs every check, cheapest first. Needs cargo and nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "==> $*"; }
+
+bash tests/install.sh
+if [ -x target/python/bin/python3 ]; then
+  export PATH="$PWD/target/python/bin:$PATH"
+fi
+if [ -x target/newer/prometheus/usr/bin/prometheus ] &&
+  [ -x target/newer/victoria-metrics/usr/bin/victoria-metrics ]; then
+  export GRAYFLAG_NEWER="$PWD/target/newer"
+fi
+
+say "cargo fmt"
+cargo fmt --check
+say "cargo clippy"
+cargo clippy --all-targets --quiet -- -D warnings
+say "cargo test"
+cargo test --quiet
+say "cargo doc"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+say "all passed"
