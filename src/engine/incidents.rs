@@ -8,13 +8,14 @@ use super::alert::{Severity, State};
 use super::correlate::{
     Finding, NEIGHBOUR_MIN, Trouble, calls_among, findings, misses_evidence, root_of, trouble_of,
 };
-use super::detect::budget::{OVERDRAFT_RATIO, REARM};
+use super::detect::budget::OVERDRAFT_RATIO;
 use super::diagnose::{Scene, diagnose};
 use super::forecast::{forecast, is_near, objective};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
 use super::outcome::{Outcome, Silence};
 use crate::rules::Role;
+use crate::stats::tail::REARM;
 use crate::time::{Span, Timestamp};
 
 /// Open incidents at most; beyond, new trouble joins the newest.
@@ -53,11 +54,12 @@ impl Engine {
         self.open_drifts(&standings, &trouble, (block, slot), outcome);
         for place in 0..self.state.incidents.len() {
             self.escalate(place, &standings, (block, slot), outcome);
-            let diagnosis = self.name(place, &trouble, (block, slot));
             let now = block_start(block + 1);
-            let incident = &mut self.state.incidents[place];
-            incident.consider(diagnosis, now);
-            if let Some(state) = incident.tell() {
+            if self.state.incidents[place].is_open_to_naming(now) {
+                let diagnosis = self.name(place, &trouble, (block, slot));
+                self.state.incidents[place].consider(diagnosis, now);
+            }
+            if let Some(state) = self.state.incidents[place].tell() {
                 outcome.alerts.push(self.message(place, state, (block, slot)));
             }
         }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
-use crate::engine::detect::budget::QUIET_BLOCKS;
 use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
 use crate::series::stable_hash;
+use crate::stats::tail::QUIET_BLOCKS;
 use crate::time::{Span, Timestamp};
 
 /// A clear cause is named from what is known in this time after the incident opened; later,
@@ -61,7 +61,7 @@ pub struct Incident {
     /// Causes and steps, frozen after [`NAMING_TIME`].
     pub diagnosis: Diagnosis,
     /// Blocks in a row in which all its services were quiet.
-    quiet: u32,
+    quiet: usize,
     /// What was told last; none before the first alert.
     told: Option<Told>,
     /// A cause that would replace the one told, and for how many blocks in a row.
@@ -104,16 +104,23 @@ impl Incident {
         apart <= JOIN_WINDOW || overlap
     }
 
+    /// Whether a new diagnosis can still change the cause: once the time for naming is over, none
+    /// needs to be made.
+    pub fn is_open_to_naming(&self, now: Timestamp) -> bool {
+        let Some(told) = &self.told else { return true };
+        let unclear = told.cause.as_deref().is_none_or(|cause| cause == UNEXPLAINED);
+        now - self.opened <= if unclear { UNCLEAR_TIME } else { NAMING_TIME }
+    }
+
     /// Takes a new diagnosis while the incident is young; longer while no cause is clear. A
     /// leader that is hardly better than the one told does not replace it, and a clear cause is
     /// never taken back for an unclear one.
     pub fn consider(&mut self, diagnosis: Diagnosis, now: Timestamp) {
-        let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
-        let unclear = told.is_none_or(|told| told == UNEXPLAINED);
-        let time = if unclear { UNCLEAR_TIME } else { NAMING_TIME };
-        if self.told.is_some() && now - self.opened > time {
+        if !self.is_open_to_naming(now) {
             return;
         }
+        let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
+        let unclear = told.is_none_or(|told| told == UNEXPLAINED);
         if let (Some(lead), Some(told)) = (diagnosis.causes.first(), told)
             && lead.id != told
         {

@@ -64,14 +64,8 @@ impl Engine {
 
     fn moved(&self, finding: &Finding, at: (i64, u16)) -> MovedSignal {
         let tracked = &self.state.tracks.all[finding.place];
-        let load = self
-            .state
-            .services
-            .get(&tracked.series.service)
-            .map(|service| service.load_at(&self.state.tracks.all, at.0, at.1));
-        let expected = load
-            .zip(tracked.baseline.as_ref())
-            .and_then(|(load, baseline)| baseline.expected(at.1, load));
+        let service = self.state.services.get(&tracked.series.service);
+        let expected = service.and_then(|s| s.expected(&self.state.tracks.all, tracked, at));
         MovedSignal {
             direction: match finding.direction {
                 Direction::Up => "up".to_owned(),

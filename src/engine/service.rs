@@ -226,6 +226,12 @@ impl Service {
         }
     }
 
+    /// What is expected of one of the service's series at a block, in the series' own unit.
+    pub fn expected(&self, tracks: &[Tracked], tracked: &Tracked, at: (i64, u16)) -> Option<f64> {
+        let (block, slot) = at;
+        tracked.baseline.as_ref()?.expected(slot, self.load_at(tracks, block, slot))
+    }
+
     /// Whether traffic at a block is at or above its usual highs; none when it is not known.
     pub fn traffic_is_high(&self, tracks: &[Tracked], block: i64) -> Option<bool> {
         let (traffic, tracked) = self.traffic_series(tracks)?;

@@ -8,12 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::detect::statistic::Statistic;
 use crate::engine::grid::PER_WEEK;
-use crate::stats::tail::{Tail, peaks};
+use crate::stats::tail::{QUIET_BLOCKS, REARM, Tail, peaks};
 
-/// An alarm cluster ends after this many blocks below [`REARM`] of its peak.
-pub const QUIET_BLOCKS: u32 = 12;
-/// See [`QUIET_BLOCKS`].
-pub const REARM: f64 = 0.7;
 /// Half of the budget for each of A and G (METHODS 2.7).
 const SPLIT: f64 = 0.5;
 /// A threshold never falls below this share of the formula's.
@@ -52,7 +48,7 @@ impl Calibration {
         let weeks = path.len() as f64 / PER_WEEK as f64;
         let tail = |part: fn(&Statistic) -> f64| {
             let values: Vec<f64> = path.iter().map(part).collect();
-            Tail::fit(&peaks(&values, REARM, QUIET_BLOCKS as usize), weeks)
+            Tail::fit(&peaks(&values, REARM, QUIET_BLOCKS), weeks)
         };
         Self { a: tail(|s| s.a), g: tail(|s| s.g), weeks, series, families }
     }

@@ -229,9 +229,7 @@ impl<'a> Scene<'a> {
 
     /// What is expected of a series now, in its own unit.
     pub(crate) fn expected(&self, tracked: &Tracked) -> Option<f64> {
-        let service = self.services.get(&tracked.series.service)?;
-        let load = service.load_at(self.tracks, self.at.0, self.at.1);
-        tracked.baseline.as_ref()?.expected(self.at.1, load)
+        self.services.get(&tracked.series.service)?.expected(self.tracks, tracked, self.at)
     }
 
     /// `Some(true)` when the root is a callee in trouble, from outside; from inside, whether a
