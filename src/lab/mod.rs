@@ -12,6 +12,7 @@ mod fault;
 pub mod history;
 pub mod queueing;
 pub mod rivals;
+pub mod synthetic;
 
 mod blueprint;
 mod catalogue;
@@ -67,6 +68,9 @@ pub enum LabError {
     /// A plan that never happens.
     #[error("cannot plan `{0}`: it ends before it begins")]
     Plan(Fault),
+    /// A plan whose onset has passed.
+    #[error("cannot plan `{0}`: its onset has passed")]
+    Begun(Fault),
     /// More plans than [`PLANS_MAX`].
     #[error("cannot plan {0} faults, at most {PLANS_MAX}")]
     TooMany(usize),
@@ -112,12 +116,7 @@ impl Lab {
         if scrape < step || SCRAPE_MAX < scrape || scrape.as_millis() % step.as_millis() != 0 {
             return Err(LabError::Scrape(scrape));
         }
-        if settings.faults.len() > PLANS_MAX {
-            return Err(LabError::TooMany(settings.faults.len()));
-        }
-        if let Some(plan) = settings.faults.iter().find(|plan| plan.end < plan.onset) {
-            return Err(LabError::Plan(plan.fault));
-        }
+        check(&settings.faults)?;
         settings.start = settings.start.floor_to(step);
         let mut lab = Self {
             now: settings.start - scrape - WARM_UP,
@@ -130,6 +129,26 @@ impl Lab {
         lab.run_to(lab.settings.start - scrape);
         lab.fleet.forget_tallies();
         Ok(lab)
+    }
+
+    /// Adds one more thing that will go wrong.
+    ///
+    /// A clone that is given a plan lives through the same weather as the original: every concern
+    /// draws from its own random stream, so the two differ by the fault and what follows from it.
+    ///
+    /// # Errors
+    ///
+    /// When the plan cannot be followed, or has begun already.
+    pub fn plan(&mut self, plan: FaultPlan) -> Result<(), LabError> {
+        if plan.onset <= self.now {
+            return Err(LabError::Begun(plan.fault));
+        }
+        let mut faults = self.settings.faults.clone();
+        faults.push(plan);
+        check(&faults)?;
+        self.settings.faults = faults;
+        self.users.expect(plan);
+        Ok(())
     }
 
     /// Lets one scrape interval pass and scrapes.
@@ -184,6 +203,14 @@ impl Lab {
         let (enqueued, done, dropped) = self.fleet.mails.totals();
         (enqueued, done, dropped, self.fleet.mails.waiting())
     }
+}
+
+fn check(faults: &[FaultPlan]) -> Result<(), LabError> {
+    if faults.len() > PLANS_MAX {
+        return Err(LabError::TooMany(faults.len()));
+    }
+    let impossible = faults.iter().find(|plan| plan.end < plan.onset);
+    impossible.map_or(Ok(()), |plan| Err(LabError::Plan(plan.fault)))
 }
 
 /// One step of the model.

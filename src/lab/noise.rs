@@ -2,7 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, Poisson};
+use rand_distr::{Distribution, Exp1, Poisson, StandardNormal};
 
 /// A seeded source of chance. Each concern has a stream of its own, so that a fault does not
 /// change the weather: runs with and without it see the same traffic, deploys and gauge noise.
@@ -32,6 +32,16 @@ impl Dice {
         let q = (root.acos() / 3.0).cos() / root;
         // t4 has variance 2: 2·√(q − 1) / √2.
         (2.0 * (q - 1.0).max(0.0)).sqrt().copysign(p - 0.5)
+    }
+
+    /// Standard normal.
+    pub(super) fn normal(&mut self) -> f64 {
+        StandardNormal.sample(&mut self.0)
+    }
+
+    /// Uniform between two numbers.
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
     }
 
     /// Exponential with this mean: the time to the next of rare events.

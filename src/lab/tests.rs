@@ -51,6 +51,26 @@ fn a_fault_changes_nothing_before_its_onset() {
 }
 
 #[test]
+fn a_plan_added_later_is_the_same_as_one_made_at_the_start() {
+    let plan = tuesday_at_nine(Fault::SlowDependency, Severity::Strong);
+    let mut planned = lab(4, 60, vec![plan]);
+    let mut added = lab(4, 60, vec![]);
+    while planned.now() < at("2026-03-03T08:50:00Z") {
+        assert_eq!(planned.scrape(), added.scrape());
+    }
+    let mut calm = added.clone();
+    added.plan(plan).unwrap();
+    while planned.now() < at("2026-03-03T16:00:00Z") {
+        assert_eq!(planned.scrape(), added.scrape());
+        calm.scrape();
+    }
+    assert!(planned.truth()[0].noticed.is_some());
+    assert_eq!(planned.truth(), added.truth());
+    assert_eq!(calm.truth(), []);
+    assert_eq!(added.plan(plan), Err(LabError::Begun(Fault::SlowDependency)));
+}
+
+#[test]
 fn settings_that_cannot_be_followed_are_refused() {
     let start = at("2026-03-02T00:00:00Z");
     let with = |scrape, faults| Lab::new(Settings { seed: 1, start, scrape, faults }).err();

@@ -62,6 +62,12 @@ impl Users {
         Self { missed: [0.0; 3], noticed: Vec::new(), plans, faults: faults.to_vec() }
     }
 
+    /// One more plan, which nobody has noticed yet.
+    pub(super) fn expect(&mut self, plan: FaultPlan) {
+        self.plans.push(None);
+        self.faults.push(plan);
+    }
+
     /// Looks at what users got in the last step.
     pub(super) fn look(&mut self, now: Timestamp, fleet: &Fleet) {
         let bad =
