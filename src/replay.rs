@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::changes::SeenChanges;
+use crate::engine::archive::{Archive, ArchiveError};
 use crate::engine::grid::BLOCK;
 use crate::engine::outcome::Outcome;
 use crate::engine::snapshot::SnapshotError;
@@ -42,6 +43,19 @@ struct Kept {
     alerts_from: Timestamp,
 }
 
+/// Why ticks could not be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    /// The backend gave nothing, or went away on the way: ticks processed so far stay processed,
+    /// and the next call goes on with the first one that was not.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The past could not be kept or read. The driver must not be used any further, nor its state
+    /// be kept: what was learned since was learned from holes.
+    #[error("cannot keep or read what series did before")]
+    Archive(#[from] ArchiveError),
+}
+
 /// One processed tick, handed to whoever drives.
 #[derive(Debug)]
 pub struct Ticked<'a> {
@@ -57,18 +71,18 @@ pub struct Ticked<'a> {
 
 impl Driver {
     /// Starts from nothing: the first call of [`Self::advance`] learns from the history before
-    /// `settings.alerts_from`.
-    pub fn new(rules: Arc<Rules>, settings: Settings) -> Self {
+    /// `settings.alerts_from`. The archive must be empty.
+    pub fn new(rules: Arc<Rules>, settings: Settings, archive: Box<dyn Archive>) -> Self {
         Self {
             plan: ReadPlan::new(&rules),
-            engine: Engine::new(rules, settings.clone()),
+            engine: Engine::with_archive(rules, settings.clone(), archive),
             seen: SeenChanges::default(),
             settings,
             warnings: Vec::new(),
         }
     }
 
-    /// Goes on from a snapshot. The first instant that may alert is the snapshot's, whatever
+    /// Goes on from a snapshot, with the archive that the driver had from which it was taken. The first instant that may alert is the snapshot's, whatever
     /// `settings` say: otherwise the ticks missed while down would only teach.
     ///
     /// # Errors
@@ -79,6 +93,7 @@ impl Driver {
         mut settings: Settings,
         version: u32,
         bytes: &[u8],
+        archive: Box<dyn Archive>,
     ) -> Result<Self, SnapshotError> {
         let kept: Kept =
             postcard::from_bytes(bytes).map_err(|e| SnapshotError::Damaged(e.to_string()))?;
@@ -87,7 +102,7 @@ impl Driver {
         seen.retain(&rules.changes);
         Ok(Self {
             plan: ReadPlan::new(&rules),
-            engine: Engine::restore(rules, settings.clone(), version, &kept.engine)?,
+            engine: Engine::restore(rules, settings.clone(), version, &kept.engine, archive)?,
             seen,
             settings,
             warnings: Vec::new(),
@@ -143,14 +158,13 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// The backend gave nothing, or went away on the way: ticks processed so far stay processed,
-    /// and the next call goes on with the first one that was not.
+    /// See [`AdvanceError`].
     pub async fn advance(
         &mut self,
         source: &Prometheus,
         to: Timestamp,
         mut each: impl FnMut(Ticked<'_>) -> bool,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), AdvanceError> {
         self.warnings.clear();
         loop {
             let from = self.next_tick();
@@ -167,21 +181,24 @@ impl Driver {
             let stopped = reading.stopped().cloned();
             if reading.ticks() == 0 && stopped.is_none() {
                 // Asked again, it would be as empty: better an error than a loop without end.
-                return Err(SourceError::Range {
+                return Err(AdvanceError::Source(SourceError::Range {
                     from: from.to_string(),
                     to: last.to_string(),
                     step: step.to_string(),
                     reason: "it holds no tick".to_owned(),
-                });
+                }));
             }
             while let Some((at, batch)) = reading.next_batch(&mut self.seen) {
                 let outcome = self.engine.step(at, &batch);
+                if let Some(problem) = self.engine.archive_problem() {
+                    return Err(problem.into());
+                }
                 if !each(Ticked { at, learning, outcome, engine: &self.engine }) {
                     return Ok(());
                 }
             }
             if let Some(error) = stopped {
-                return Err(error);
+                return Err(error.into());
             }
         }
     }
@@ -218,6 +235,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
+    use crate::engine::archive::MemoryArchive;
     use crate::series::Batch;
 
     /// Every tick from the first, as long as `count` says, with whether it only teaches.
@@ -230,7 +248,8 @@ mod tests {
             pages_url: None,
             source_url: None,
         };
-        let mut driver = Driver::new(Arc::new(Rules::default()), settings);
+        let archive = Box::<MemoryArchive>::default();
+        let mut driver = Driver::new(Arc::new(Rules::default()), settings, archive);
         (0..count)
             .map(|_| {
                 let tick = driver.next_tick();

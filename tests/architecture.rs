@@ -28,17 +28,23 @@ const LAYERS: &[&[&str]] = &[
 /// may name them all.
 const STAGES: &[&[&str]] = &[
     &["alert", "grid", "outcome"],
+    &["archive"],
     &["history"],
     &["transform"],
     &["baseline"],
     &["detect"],
+    &["places"],
     &["track"],
+    &["peers"],
+    &["vote"],
     &["service"],
+    &["learn"],
+    &["calendar"],
     &["correlate"],
     &["forecast"],
     &["diagnose"],
     &["lifecycle"],
-    &["mod", "incidents", "message", "scores", "snapshot"],
+    &["mod", "controllers", "incidents", "message", "relevel", "creep", "scores", "snapshot"],
 ];
 
 /// What code that must give the same result for the same calls never says.

@@ -133,7 +133,7 @@ fn every_form_of_see_is_understood() {
         (r#"{ services = "many" }"#, See::Services { many: true }),
         (r#"{ services = "one" }"#, See::Services { many: false }),
         (r#"{ callee = "anomalous" }"#, See::CalleeAnomalous),
-        (r#"{ inside = "moved" }"#, See::InsideMoved),
+        (r#"{ peer = "apart" }"#, See::PeerApart),
         (r#"{ inside = "moved" }"#, See::InsideMoved),
     ] {
         let set = load(&format!(

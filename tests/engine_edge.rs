@@ -210,8 +210,8 @@ fn what_ended_is_not_the_onset_of_what_comes_next() {
         }
         drift.onset(Direction::Up)
     };
-    let none = Residual::Count { events: 0.0, expected: 0.1 };
-    let burst = Residual::Count { events: 1e6, expected: 0.1 };
+    let none = Residual::Count { value: 0.0, events: 0.0, expected: 0.1 };
+    let burst = Residual::Count { value: 1e6, events: 1e6, expected: 0.1 };
     assert_eq!(after(burst, 1, none, 48), None, "one burst of rare events");
     assert_eq!(after(Residual::Level(6.0), 288, Residual::Level(0.0), 144), None, "a day's outage");
     let still = after(Residual::Level(2.0), 288, Residual::Level(2.0), 0).unwrap();

@@ -4,7 +4,7 @@
 //! Judging seeds begin at 1001. Constants, causes and thresholds were tuned on seeds 1 to 3, and on
 //! 7 of the end-to-end tests.
 //!
-//! `cargo test --test incidents -- --nocapture` prints the tables of the README.
+//! `cargo test --test incidents -- --nocapture` prints the tables; docs/quality.md has more seeds.
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 #[path = "common/fleet.rs"]
@@ -108,7 +108,10 @@ fn four_ordinary_weeks_give_no_more_than_the_budget() {
         "\n{incidents} incidents, {} of them interrupting, in {weeks} weeks",
         interrupting.len()
     );
-    assert!(incidents as f64 <= services * weeks as f64, "{incidents} notices");
-    let accepted = services * weeks as f64 * 7.0 / 30.0;
-    assert!(interrupting.len() as f64 <= accepted, "{} alerts", interrupting.len());
+    // As many as accepted, and two standard deviations of chance more.
+    let most = |accepted: f64| accepted + 2.0 * accepted.sqrt();
+    let accepted = services * weeks as f64;
+    assert!(incidents as f64 <= most(accepted), "{incidents} notices");
+    let interrupting = interrupting.len();
+    assert!(interrupting as f64 <= most(accepted * 7.0 / 30.0), "{interrupting} alerts");
 }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::daemon::settings;
 use crate::engine::Engine;
 use crate::engine::alert::{Alert, State};
+use crate::engine::archive::MemoryArchive;
 use crate::notify::text::{self, Style};
 use crate::replay::{Driver, Ticked};
 use crate::source::Prometheus;
@@ -71,7 +72,9 @@ pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> R
     }
     let source = Prometheus::new(config.source.clone()).map_err(Failure::of)?;
     let mut sink = Sink::open(&args)?;
-    let mut driver = Driver::new(Arc::new(config.rules.clone()), settings(&config, args.from));
+    let rules = Arc::new(config.rules.clone());
+    let archive = Box::<MemoryArchive>::default();
+    let mut driver = Driver::new(rules, settings(&config, args.from), archive);
     let first = driver.next_tick();
     let learning = seconds(args.from - first);
     let mut learns = true;
@@ -123,6 +126,8 @@ struct Sink {
     colour: bool,
     scores: Option<BufWriter<File>>,
     incidents: usize,
+    /// Lines about what crept, in order of time.
+    crept: Vec<String>,
 }
 
 impl Sink {
@@ -141,13 +146,15 @@ impl Sink {
             writeln!(scores, "at,service,signal,labels,value,expected,residual,score")?;
         }
         let colour = args.output.is_none() && io::stdout().is_terminal();
-        Ok(Self { format: args.format, out, colour, scores, incidents: 0 })
+        Ok(Self { format: args.format, out, colour, scores, incidents: 0, crept: Vec::new() })
     }
 
     fn take(&mut self, ticked: &Ticked<'_>) -> Result<(), Failure> {
         for alert in &ticked.outcome.alerts {
             self.alert(alert)?;
         }
+        let crept = ticked.outcome.report.crept.iter();
+        self.crept.extend(crept.map(|crept| format!("{}: {crept}", ticked.at)));
         if let Some(scores) = &mut self.scores {
             write_scores(scores, ticked.at, ticked.engine)?;
         }
@@ -170,6 +177,12 @@ impl Sink {
         if self.format == Format::Text {
             let n = self.incidents;
             writeln!(self.out, "{n} incident{}", if n == 1 { "" } else { "s" })?;
+            if !self.crept.is_empty() {
+                writeln!(self.out, "\nCrept")?;
+            }
+            for line in &self.crept {
+                writeln!(self.out, "  {line}")?;
+            }
         }
         self.out.flush()?;
         if let Some(scores) = &mut self.scores {

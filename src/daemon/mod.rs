@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::alert::Alert;
+use crate::engine::archive::ArchiveError;
 use crate::engine::outcome::{Report, Silence};
 use crate::engine::track::SERIES_MAX;
 use crate::engine::{Settings, snapshot};
@@ -24,7 +25,7 @@ use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::{ReceiverError, Target};
 use crate::notify::routes::{Told, plan};
-use crate::replay::Driver;
+use crate::replay::{AdvanceError, Driver};
 use crate::source::{Prometheus, SourceError};
 use crate::store::{Store, StoreError, Tick};
 use crate::time::{Span, Timestamp};
@@ -50,6 +51,9 @@ pub enum DaemonError {
     /// The state file.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The past, in the state file.
+    #[error("what series did before cannot be used; the state is left as it was")]
+    Archive(#[source] ArchiveError),
     /// Options of the source that cannot work.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -174,8 +178,10 @@ impl Poller {
             warn!(at = %old.at, "stored state is older than `poll.history`; learning anew");
         }
         let at = saved.as_ref().map(|saved| saved.at);
+        let archive = store.with(|store| store.archive()).await?;
         let driver = saved.and_then(|saved| {
-            match Driver::restore(rules.clone(), fresh.clone(), saved.version, &saved.bytes) {
+            let (version, archive) = (saved.version, Box::new(archive));
+            match Driver::restore(rules.clone(), fresh.clone(), version, &saved.bytes, archive) {
                 Ok(driver) => Some(driver),
                 Err(problem) => {
                     warn!(%problem, "stored state cannot be used; learning anew");
@@ -184,14 +190,31 @@ impl Poller {
             }
         });
         let stored = at.filter(|_| driver.is_some());
-        if driver.is_none() {
-            let closed = orphans::close(&store, &config, now).await?;
-            if closed > 0 {
-                warn!(closed, "incidents of the earlier state are closed; their end was not seen");
-            }
-        }
-        let driver = driver.unwrap_or_else(|| Driver::new(rules, fresh));
+        let driver = match driver {
+            Some(driver) => driver,
+            None => Self::begin_anew(&config, &store, now, fresh).await?,
+        };
         Ok(Self { driver, store, config, settle, stored, trouble: Trouble::default() })
+    }
+
+    /// A driver that knows nothing, and a store without what an earlier one left unfinished.
+    async fn begin_anew(
+        config: &Config,
+        store: &StoreHandle,
+        now: Timestamp,
+        settings: Settings,
+    ) -> Result<Driver, DaemonError> {
+        let closed = orphans::close(store, config, now).await?;
+        if closed > 0 {
+            warn!(closed, "incidents of the earlier state are closed; their end was not seen");
+        }
+        let emptied = store.with(|store| {
+            let mut archive = store.archive()?;
+            archive.clear()?;
+            Ok(archive)
+        });
+        let archive = Box::new(emptied.await?);
+        Ok(Driver::new(Arc::new(config.rules.clone()), settings, archive))
     }
 
     /// Processes what is due, waits for the next tick, and so on.
@@ -262,6 +285,10 @@ impl Poller {
                 // A backend that hangs must not hold up the end; what was processed is written.
                 () = stop.cancelled() => Ok(()),
             };
+            if let Err(AdvanceError::Archive(problem)) = read {
+                // Nothing decided since is written: a restart goes on from the last snapshot.
+                return Err(DaemonError::Archive(problem));
+            }
             self.trouble.warn_once(self.driver.warnings());
             if learns_until.is_some() && self.driver.learns_until().is_none() {
                 let (series, services, judged) = self.driver.engine().census();
@@ -270,7 +297,7 @@ impl Poller {
             if let Some(tick) = newest {
                 self.commit(tick, alerts).await?;
             }
-            if let Err(away) = read {
+            if let Err(AdvanceError::Source(away)) = read {
                 return Ok(Err(away));
             }
         }
@@ -377,6 +404,12 @@ impl Trouble {
             }
         }
         self.unanswered = unanswered;
+        for crept in &report.crept {
+            info!("{crept}");
+        }
+        for relevelled in &report.relevelled {
+            info!("{relevelled}");
+        }
         if report.samples_beyond_limit > 0 {
             self.warn_once(&[format!("series beyond the limit of {SERIES_MAX} are left out")]);
         }

@@ -10,18 +10,29 @@ use serde::{Deserialize, Serialize};
 use crate::engine::grid::{NO_SLOT, PER_WEEK};
 use crate::engine::transform::{Transform, VALUES_MIN};
 use crate::rules::{Role, Signal};
+use crate::stats::alone::believed_path;
 use crate::stats::count::{self, base_rate};
-use crate::stats::ewma::{SCALES, scale_sds};
+use crate::stats::ewma::{SCALES, cold_sds, scale_sds};
+use crate::stats::grain::Grain;
+use crate::stats::packed::PackedProfile;
 use crate::stats::profile::{WeekProfile, mask_incidents, rolling_origin};
 use crate::stats::robust::median;
 use crate::stats::scale::ScaleProfile;
 
+/// The scale at which the unadjusted score is kept and traffic's own move is told: an hour.
+pub const HOUR: usize = 2;
 /// Residuals are clipped here: one value never outweighs a trend (METHODS 2.3).
 pub const RESIDUAL_MAX: f64 = 6.0;
 /// Residuals enter the load regression clipped here, so that its slope is not made by outliers.
 const REGRESSION_MAX: f64 = 3.0;
 /// Weaker correlation with traffic than this is not adjusted for.
 const CORRELATION_MIN: f64 = 0.1;
+/// Traffic that hardly varies (in squared standard units) says nothing about what follows it.
+const TRAFFIC_VARIANCE_MIN: f64 = 0.1;
+/// No series follows its traffic more steeply than this, in standard units of both.
+const SLOPE_MAX: f64 = 1.5;
+/// The spread of a coarse series is at least this share of its step (METHODS 4.4).
+const STEP_SHARE: f64 = 0.25;
 /// Events a block below which a base rate is not believed: about forty a week.
 const RATE_MIN: f64 = 0.02;
 
@@ -36,12 +47,15 @@ pub struct Baseline {
     per_traffic: bool,
     /// Empirical standard deviation of each scale's score on a normal day.
     pub sds: [f64; SCALES],
+    /// The same over an hour with traffic's part left in; none where nothing is adjusted, or
+    /// where nobody would suffer from what load explains.
+    pub unadjusted_sd: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Model {
     /// Continuous: a profile over the week, and how traffic moves the series.
-    Level { profile: WeekProfile, scale: ScaleProfile, spread_floor: f64, traffic_slope: f64 },
+    Level { profile: PackedProfile, scale: ScaleProfile, spread_floor: f64, traffic_slope: f64 },
     /// Rare events: how many a block, in proportion to traffic where that is known.
     Count { events: f64 },
 }
@@ -53,11 +67,23 @@ pub enum Residual {
     Level(f64),
     /// Events seen and events expected.
     Count {
+        /// The value that the events were counted from, per unit of traffic where it is so judged.
+        value: f64,
         /// Seen.
         events: f64,
         /// Expected.
         expected: f64,
     },
+}
+
+impl Residual {
+    /// The residual of a level; none of counts.
+    pub fn level(self) -> Option<f64> {
+        match self {
+            Self::Level(z) => Some(z),
+            Self::Count { .. } => None,
+        }
+    }
 }
 
 /// What the service's traffic does at a block.
@@ -67,11 +93,14 @@ pub struct Load {
     pub residual: f64,
     /// Traffic as a multiple of its middle; 1 when unknown.
     pub exposure: f64,
+    /// False where the service's traffic is missing, or not believed: nothing can be judged per
+    /// unit of it.
+    pub known: bool,
 }
 
 impl Load {
-    /// Traffic that is not known, or is as always.
-    pub const USUAL: Self = Self { residual: 0.0, exposure: 1.0 };
+    /// Traffic that is as always, or of which the service has no series.
+    pub const USUAL: Self = Self { residual: 0.0, exposure: 1.0, known: true };
 }
 
 /// A fit and what it makes of the history it saw.
@@ -81,6 +110,8 @@ pub struct Fitted {
     pub baseline: Baseline,
     /// The past blocks as they would have looked when they were new: rolling origin.
     pub residuals: Vec<Option<Residual>>,
+    /// The same with traffic's part left in; empty where that is not kept.
+    pub unadjusted: Vec<f64>,
 }
 
 /// Learns one series from its block values (NaN: missing or masked), their slots in the week,
@@ -91,7 +122,8 @@ pub fn fit(signal: &Signal, values: &[f64], slots: &[u16], load: &[Load]) -> Opt
     let per_traffic = signal.role == Role::Goodput;
     let scaled: Vec<f64>;
     let values = if per_traffic {
-        scaled = values.iter().zip(load).map(|(x, load)| x / load.exposure).collect();
+        let unit = |load: &Load| if load.known { load.exposure } else { f64::NAN };
+        scaled = values.iter().zip(load).map(|(x, load)| x / unit(load)).collect();
         &scaled
     } else {
         values
@@ -102,6 +134,9 @@ pub fn fit(signal: &Signal, values: &[f64], slots: &[u16], load: &[Load]) -> Opt
         _ => fit_level(transform, values, slots, load),
     }?;
     fitted.baseline.per_traffic = per_traffic;
+    if !users_suffer(signal.role) {
+        fitted.baseline.unadjusted_sd = None;
+    }
     Some(fitted)
 }
 
@@ -117,7 +152,8 @@ fn fit_level(transform: Transform, values: &[f64], slots: &[u16], load: &[Load])
     let profile = WeekProfile::fit(&y, slots, weeks)?;
     let errors = rolling_origin(&y, slots, weeks);
     let scale = ScaleProfile::fit(&errors, slots)?;
-    let spread_floor = transform.spread_floor(median(&mut y.clone())?);
+    let grain = Grain::measure(&y, &errors);
+    let spread_floor = transform.spread_floor(median(&mut y.clone())?).max(STEP_SHARE * grain.step);
     let raw: Vec<f64> = errors
         .iter()
         .zip(slots)
@@ -126,10 +162,19 @@ fn fit_level(transform: Transform, values: &[f64], slots: &[u16], load: &[Load])
     let traffic_slope = slope_on_traffic(&raw, load);
     let z: Vec<f64> =
         raw.iter().zip(load).map(|(&z, load)| adjust(z, traffic_slope, *load)).collect();
-    let sds = scale_sds(&z);
+    let mut sds = scale_sds(&believed_path(&z));
+    if grain.is_state {
+        // Most of its residuals are zero: quantiles of them say nothing about its next step.
+        sds.iter_mut().zip(cold_sds()).for_each(|(sd, cold)| *sd = sd.max(cold));
+    }
+    let adjusted = traffic_slope != 0.0;
+    let unadjusted_sd = adjusted.then(|| scale_sds(&believed_path(&raw))[HOUR]);
+    let unadjusted = if adjusted { raw } else { Vec::new() };
+    let profile = profile.pack();
     let model = Model::Level { profile, scale, spread_floor, traffic_slope };
     let residuals = z.iter().map(|&z| z.is_finite().then_some(Residual::Level(z))).collect();
-    Some(Fitted { baseline: Baseline { transform, model, per_traffic: false, sds }, residuals })
+    let baseline = Baseline { transform, model, per_traffic: false, sds, unadjusted_sd };
+    Some(Fitted { baseline, residuals, unadjusted })
 }
 
 fn fit_count(transform: Transform, values: &[f64], load: &[Load]) -> Option<Fitted> {
@@ -145,18 +190,24 @@ fn fit_count(transform: Transform, values: &[f64], load: &[Load]) -> Option<Fitt
     let residuals = events
         .iter()
         .zip(&expected)
-        .map(|(&events, &expected)| {
-            events.is_finite().then_some(Residual::Count { events, expected })
+        .zip(values)
+        .map(|((&events, &expected), &value)| {
+            events.is_finite().then_some(Residual::Count { value, events, expected })
         })
         .collect();
     let model = Model::Count { events: rate };
-    Some(Fitted { baseline: Baseline { transform, model, per_traffic: false, sds }, residuals })
+    let baseline = Baseline { transform, model, per_traffic: false, sds, unadjusted_sd: None };
+    Some(Fitted { baseline, residuals, unadjusted: Vec::new() })
 }
 
 impl Baseline {
     /// One block's value against what was expected of it; none in the hour of a clock change.
     pub fn residual(&self, value: f64, slot: u16, load: Load) -> Option<Residual> {
-        let y = self.transform.forward(value / self.unit_load(load));
+        if self.per_traffic && !load.known {
+            return None;
+        }
+        let value = value / self.unit_load(load);
+        let y = self.transform.forward(value);
         match &self.model {
             Model::Level { profile, scale, spread_floor, traffic_slope } => {
                 if slot == NO_SLOT {
@@ -168,8 +219,18 @@ impl Baseline {
                 z.is_finite().then_some(Residual::Level(z))
             }
             Model::Count { events } => {
-                Some(Residual::Count { events: y, expected: load.exposure * events })
+                Some(Residual::Count { value, events: y, expected: load.exposure * events })
             }
+        }
+    }
+
+    /// One block's value against what is expected with the usual traffic; none where that is not
+    /// kept.
+    pub fn unadjusted(&self, value: f64, slot: u16) -> Option<f64> {
+        self.unadjusted_sd?;
+        match self.residual(value, slot, Load::USUAL)? {
+            Residual::Level(z) => Some(z),
+            Residual::Count { .. } => None,
         }
     }
 
@@ -186,7 +247,8 @@ impl Baseline {
         Some(self.transform.inverse(y) * self.unit_load(load))
     }
 
-    fn unit_load(&self, load: Load) -> f64 {
+    /// How many times a unit's value the whole value is, where values are judged per traffic.
+    pub fn unit_load(&self, load: Load) -> f64 {
         if self.per_traffic { load.exposure } else { 1.0 }
     }
 
@@ -232,17 +294,27 @@ fn adjust(z: f64, slope: f64, load: Load) -> f64 {
 /// together.
 fn slope_on_traffic(z: &[f64], load: &[Load]) -> f64 {
     let clip = |x: f64| x.clamp(-REGRESSION_MAX, REGRESSION_MAX);
-    let (mut zt, mut tt, mut zz) = (0.0, 0.0, 0.0);
+    let (mut zt, mut tt, mut zz, mut seen) = (0.0, 0.0, 0.0, 0.0);
     for (&z, load) in z.iter().zip(load) {
         if z.is_finite() {
             let (z, t) = (clip(z), clip(load.residual));
             zt += z * t;
             tt += t * t;
             zz += z * z;
+            seen += 1.0;
         }
     }
-    if tt <= 0.0 || zz <= 0.0 || (zt / (tt * zz).sqrt()).abs() < CORRELATION_MIN {
+    if tt <= TRAFFIC_VARIANCE_MIN * seen
+        || zz <= 0.0
+        || (zt / (tt * zz).sqrt()).abs() < CORRELATION_MIN
+    {
         return 0.0;
     }
-    zt / tt
+    (zt / tt).clamp(-SLOPE_MAX, SLOPE_MAX)
+}
+
+/// Whether users suffer from a role's move even where load explains it: a service that cannot
+/// bear its load has failed, one that uses more of its processor has not.
+const fn users_suffer(role: Role) -> bool {
+    matches!(role, Role::Latency | Role::LatencyTypical | Role::Errors | Role::QueueAge)
 }

@@ -7,14 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::engine::detect::absence::is_missed;
 use crate::engine::detect::drift::Direction;
 use crate::engine::grid::{BLOCK, block_start};
-use crate::engine::service::{Service, vote};
+use crate::engine::service::Service;
 use crate::engine::track::Tracked;
+use crate::engine::vote::vote;
 use crate::rules::{Role, Rules, Worse};
 use crate::stats::surprise::normal_survival;
 use crate::time::{Span, Timestamp};
 
 /// A series enters an incident from this score on.
 pub const FINDING_MIN: f64 = 2.0;
+/// Where nothing reaches [`FINDING_MIN`] and the service is in alarm all the same, these weak
+/// signals have added up to it.
+pub const WEAK_MIN: f64 = 1.0;
 /// A neighbour is drawn into an incident from this score on, without an alarm of its own.
 pub const NEIGHBOUR_MIN: f64 = 3.0;
 /// Troubles whose onsets lie within this time of each other can be one (METHODS 8.4).
@@ -88,24 +92,24 @@ pub struct Finding {
     pub p_value: f64,
 }
 
-/// The findings of one service at a block, strongest first.
+/// The findings of one service at a block, strongest first: what scores at least `least`.
 pub fn findings(
     service: &Service,
     tracks: &[Tracked],
     rules: &Rules,
     at: (i64, u16),
+    least: f64,
 ) -> Vec<Finding> {
     let (block, slot) = at;
     let load = service.load_at(tracks, block, slot);
     let mut found: Vec<Finding> = service
-        .members
-        .iter()
-        .filter_map(|&place| {
+        .judged()
+        .filter_map(|place| {
             let tracked = &tracks[place];
             let signal = &rules.signals[tracked.signal];
             let scores = vote(tracked, signal, slot, load)?;
             let score = scores.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            (score >= FINDING_MIN).then(|| finding(place, tracked, signal.worse, score))?
+            (score >= least).then(|| finding(place, tracked, signal.worse, score))?
         })
         .collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));

@@ -1,6 +1,7 @@
 //! When a drifting series crosses its limit, or what users would notice (METHODS 2.10).
 
 use crate::engine::alert::Forecast;
+use crate::engine::archive::Archive;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
 use crate::engine::grid::{PER_HOUR, WallClock, block_of};
@@ -19,16 +20,31 @@ const LOOK_BACK_BLOCKS: i64 = 24 * PER_HOUR;
 /// Crossings farther ahead than this are not told: the slope will not last that long.
 const AHEAD_MAX: Span = Span::from_hours(14 * 24);
 
+/// What a forecast needs beside the series.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook<'a> {
+    /// Limits and objectives.
+    pub rules: &'a Rules,
+    /// Where the day's season is.
+    pub clock: &'a WallClock,
+    /// What the series did since the onset.
+    pub archive: &'a dyn Archive,
+}
+
 /// Estimates when the series of a finding crosses its limit or objective; none when it has
 /// neither, has crossed already, or does not clearly climb.
 pub fn forecast(
     finding: &Finding,
     tracked: &Tracked,
     service: &Service,
-    rules: &Rules,
-    clock: &WallClock,
+    outlook: &Outlook<'_>,
 ) -> Option<Forecast> {
+    let rules = outlook.rules;
     let signal = &rules.signals[tracked.signal];
+    // How far a peer is apart has no limit of its own.
+    if tracked.apart.is_some() {
+        return None;
+    }
     let (crosses, level) = match signal.limit {
         Some(limit) => ("limit", limit),
         None => ("objective", objective(tracked, service, rules)?),
@@ -36,7 +52,7 @@ pub fn forecast(
     if finding.direction == Direction::Down {
         return None;
     }
-    let points = points(finding, tracked, clock)?;
+    let points = points(finding, tracked, outlook)?;
     let trend = theil_sen(&points).filter(|trend| trend.slope > 0.0)?;
     let (best, earliest, latest) = trend.time_to(level).filter(|&(best, ..)| best > 0.0)?;
     let end = crate::engine::grid::block_start(tracked.history.end());
@@ -75,20 +91,22 @@ fn seconds_to_unit(signal: &Signal) -> f64 {
 
 /// Half-hour means since the onset, in hours, freed from the season and lifted to the highest
 /// that the season will add during the next day.
-fn points(finding: &Finding, tracked: &Tracked, clock: &WallClock) -> Option<Vec<(f64, f64)>> {
+fn points(finding: &Finding, tracked: &Tracked, outlook: &Outlook<'_>) -> Option<Vec<(f64, f64)>> {
     let baseline = tracked.baseline.as_ref()?;
     let end = tracked.history.end();
     let from = block_of(finding.onset).max(end - LOOK_BACK_BLOCKS);
-    let usual = |block: i64| baseline.expected(clock.slot(block), Load::USUAL);
+    let usual = |block: i64| baseline.expected(outlook.clock.slot(block), Load::USUAL);
     let peak = (end..end + LOOK_BACK_BLOCKS)
         .step_by(6)
         .filter_map(usual)
         .fold(f64::NEG_INFINITY, f64::max);
+    let past = tracked.past(outlook.archive, from, end);
+    let at = |block: i64| usize::try_from(block - from).ok().and_then(|i| past.get(i)).copied();
     let mut points = Vec::new();
     let mut block = end;
     while block - POINT_BLOCKS >= from {
         let freed: Vec<f64> = (block - POINT_BLOCKS..block)
-            .filter_map(|b| Some(tracked.history.at(b) - usual(b)?))
+            .filter_map(|b| Some(at(b)? - usual(b)?))
             .filter(|v| v.is_finite())
             .collect();
         if !freed.is_empty() {

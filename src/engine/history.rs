@@ -1,71 +1,132 @@
-//! What a series did: one value per block over the weeks that baselines are learned from.
-
-use std::collections::VecDeque;
+//! What a series did: the last hours in memory, the weeks before them in the archive.
 
 use serde::{Deserialize, Serialize};
 
-/// A ring of block values; missing blocks are NaN.
+use crate::engine::archive::{Archive, NOTHING, RUN_BLOCKS, Run, run_of, run_start};
+use crate::series::SeriesId;
+use crate::stats::ewma::decayed_mean;
+
+/// Blocks of a row of the ring.
+const ROW: usize = 12;
+/// Rows of the ring.
+const ROWS: usize = 3;
+/// Blocks whose values are in memory: as many as a run, so that one is handed over before the
+/// first block after it takes the place of its first.
+const HOT_BLOCKS: i64 = RUN_BLOCKS;
+/// Blocks of which it is known whether there was a value: 32 hours, enough for the day before a
+/// silence of three.
+pub const PRESENCE_BLOCKS: i64 = 384;
+
+/// One series' block values; missing blocks are NaN.
+///
+/// The values of the last three hours are here, and whether there was one over the last
+/// [`PRESENCE_BLOCKS`]. Older values are in an [`Archive`].
 ///
 /// Single precision: a quarter of a millionth of a value is far below any effect, and the weeks
-/// of a hundred thousand series have to fit into memory. What is beyond its range is kept as its
+/// of a hundred thousand series have to fit somewhere. What is beyond its range is kept as its
 /// largest number: a value, however absurd, is not a gap.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     /// The block after the newest one.
     end: i64,
-    values: VecDeque<f32>,
+    /// The oldest and the newest block with a value, of what is not forgotten.
+    known: Option<(i64, i64)>,
+    /// A ring: each block has its place.
+    hot: [[f32; ROW]; ROWS],
+    /// Which of the newest blocks had a value: bit 0 of the first word is the newest.
+    present: [u64; 6],
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { end: 0, known: None, hot: [[f32::NAN; ROW]; ROWS], present: [0; 6] }
+    }
 }
 
 impl History {
-    /// Appends the value of `block`, filling blocks that were left out with NaN and forgetting
-    /// what is more than `blocks_max` old. A block that is not newer than the newest is ignored.
-    pub fn push(&mut self, block: i64, value: f64, blocks_max: usize) {
-        if self.values.is_empty() {
-            self.end = block;
-        }
+    /// Appends the value of `block`; blocks that were left out are missing. A series without a
+    /// value for `blocks_max` blocks is forgotten. A block that is not newer than the newest is
+    /// ignored.
+    ///
+    /// # Contract
+    ///
+    /// A run that [`Self::complete`] names is kept first, or it is lost.
+    pub fn push(&mut self, block: i64, value: f64, blocks_max: i64) {
         if block < self.end {
             return;
         }
-        let hole = usize::try_from(block - self.end).unwrap_or(usize::MAX).min(blocks_max);
-        self.values.extend(std::iter::repeat_n(f32::NAN, hole));
-        let value = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX));
-        #[expect(clippy::cast_possible_truncation, reason = "documented on the type")]
-        self.values.push_back(value as f32);
-        self.end = block + 1;
-        while self.values.len() > blocks_max {
-            self.values.pop_front();
+        for left_out in self.end.max(block - HOT_BLOCKS + 1)..block {
+            *self.place(left_out) = f32::NAN;
         }
+        *self.place(block) = narrow(value);
+        shift(&mut self.present, block + 1 - self.end);
+        self.present[0] |= u64::from(value.is_finite());
+        self.end = block + 1;
+        self.known = match self.known {
+            Some((first, _)) if value.is_finite() => Some((first, block)),
+            None if value.is_finite() => Some((block, block)),
+            known => known.filter(|&(_, last)| block - last < blocks_max),
+        };
     }
 
-    /// The values of the blocks in `from..to`, NaN where there is none.
-    pub fn window(&self, from: i64, to: i64) -> Vec<f64> {
-        (from..to).map(|block| self.at(block)).collect()
+    /// The run that is complete once `block` is pushed and that no archive has yet: its number
+    /// and values. None while the newest run goes on, or when it has no value.
+    pub fn complete(&self, block: i64) -> Option<(i64, Run)> {
+        let run = self.newest_run();
+        if run_of(block) <= run {
+            return None;
+        }
+        let mut values = NOTHING;
+        for (value, at) in values.iter_mut().zip(run_start(run)..self.end) {
+            *value = self.hot(at).unwrap_or(f32::NAN);
+        }
+        values.iter().any(|value| value.is_finite()).then_some((run, values))
     }
 
-    /// The value of one block, NaN where there is none.
+    /// The values of the blocks in `from..to`, NaN where there is none. `series` is whose this is
+    /// in the archive.
+    pub fn window(&self, archive: &dyn Archive, series: SeriesId, from: i64, to: i64) -> Vec<f64> {
+        let mut values = vec![f64::NAN; usize::try_from(to - from).unwrap_or(0)];
+        let Some((first, _)) = self.known else { return values };
+        // What an earlier series of the same name left behind is not this one's.
+        let begin = from.max(first);
+        let own = begin..to.min(self.end);
+        let mut put = |block: i64, value: f32| {
+            if own.contains(&block)
+                && let Ok(place) = usize::try_from(block - from)
+            {
+                values[place] = f64::from(value);
+            }
+        };
+        let hot = self.newest_run();
+        for (run, kept) in archive.runs(series, run_of(begin)..hot.min(run_of(to - 1) + 1)) {
+            for (value, block) in kept.into_iter().zip(run_start(run)..) {
+                put(block, value);
+            }
+        }
+        for block in run_start(hot)..self.end {
+            put(block, self.hot(block).unwrap_or(f32::NAN));
+        }
+        values
+    }
+
+    /// The value of one of the newest blocks, NaN where there is none. It reaches back three
+    /// hours; [`Self::window`] goes further, [`Self::is_present`] asks for less.
     pub fn at(&self, block: i64) -> f64 {
-        let first = self.end - i64::try_from(self.values.len()).unwrap_or(0);
-        usize::try_from(block - first)
-            .ok()
-            .and_then(|i| self.values.get(i))
-            .map_or(f64::NAN, |&v| f64::from(v))
+        self.hot(block).map_or(f64::NAN, f64::from)
     }
 
     /// The mean of the newest blocks, each half as heavy as the one `half_life` blocks after it;
     /// none when all of them are missing. Reaches back six half-lives.
     pub fn weighted_mean(&self, half_life: f64) -> Option<f64> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a few hundred"
-        )]
-        let reach = (6.0 * half_life).ceil() as usize;
-        let newest = self.values.iter().rev().take(reach).zip(0..);
-        let (sum, weight) = newest
-            .filter(|(value, _)| value.is_finite())
-            .map(|(&value, back)| (f64::from(value), (-f64::from(back) / half_life).exp2()))
-            .fold((0.0, 0.0), |(sum, all), (value, weight)| (sum + value * weight, all + weight));
-        (weight > 0.0).then(|| sum / weight)
+        decayed_mean((0..HOT_BLOCKS).map(|back| self.at(self.end - 1 - back)), half_life)
+    }
+
+    /// Whether a block had a value, as far as [`PRESENCE_BLOCKS`] back; false before.
+    pub fn is_present(&self, block: i64) -> bool {
+        let back = self.end - 1 - block;
+        let Ok(bit) = usize::try_from(back) else { return false };
+        self.present.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
     /// The block after the newest one.
@@ -73,35 +134,134 @@ impl History {
         self.end
     }
 
-    /// The oldest block that has a value, if any.
+    /// The oldest block that has a value, if any is remembered.
     pub fn first(&self) -> Option<i64> {
-        let start = self.end - i64::try_from(self.values.len()).unwrap_or(0);
-        self.values
-            .iter()
-            .position(|v| v.is_finite())
-            .and_then(|i| i64::try_from(i).ok())
-            .map(|i| start + i)
+        self.known.map(|(first, _)| first)
+    }
+
+    /// The run of the newest block. All before it are in the archive.
+    fn newest_run(&self) -> i64 {
+        run_of(self.end - 1)
+    }
+
+    fn hot(&self, block: i64) -> Option<f32> {
+        let (row, column) = cell(block);
+        (self.end - HOT_BLOCKS <= block && block < self.end).then(|| self.hot[row][column])
+    }
+
+    fn place(&mut self, block: i64) -> &mut f32 {
+        let (row, column) = cell(block);
+        &mut self.hot[row][column]
+    }
+}
+
+// Every block has its own place.
+#[expect(clippy::cast_possible_wrap, reason = "a few dozen")]
+const _: () = assert!(HOT_BLOCKS == (ROW * ROWS) as i64);
+
+/// In the precision of the history; beyond its range, its largest number.
+pub fn narrow(value: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "documented on the type")]
+    let narrow = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+    narrow
+}
+
+/// Where a block lies in the ring.
+fn cell(block: i64) -> (usize, usize) {
+    let place = usize::try_from(block.rem_euclid(HOT_BLOCKS)).unwrap_or(0);
+    (place / ROW, place % ROW)
+}
+
+/// Makes all bits older by `by` blocks.
+fn shift(words: &mut [u64; 6], by: i64) {
+    let by = usize::try_from(by).unwrap_or(usize::MAX);
+    let (whole, part) = (by / 64, by % 64);
+    for place in (0..words.len()).rev() {
+        let from = |back: usize| place.checked_sub(back).map_or(0, |i| words[i]);
+        let carried = if part == 0 { 0 } else { from(whole.saturating_add(1)) >> (64 - part) };
+        words[place] = from(whole) << part | carried;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::engine::archive::MemoryArchive;
+
+    const ID: SeriesId = SeriesId(7);
+
+    fn push(history: &mut History, archive: &mut MemoryArchive, block: i64, value: f64) {
+        if let Some((run, values)) = history.complete(block) {
+            archive.keep(run, &mut std::iter::once((ID, values)));
+        }
+        history.push(block, value, 8064);
+    }
 
     #[test]
-    fn holes_are_nan_and_old_blocks_are_forgotten() {
+    fn holes_are_nan_and_a_long_silence_is_forgotten() {
         let mut history = History::default();
-        history.push(10, 1.0, 4);
-        history.push(12, 3.0, 4);
-        history.push(12, 9.0, 4);
+        for (block, value) in [(10, 1.0), (12, 3.0), (12, 9.0)] {
+            history.push(block, value, 40);
+        }
         assert_eq!(history.at(10).to_bits(), 1.0_f64.to_bits());
-        assert!(history.at(11).is_nan());
+        assert!(history.at(11).is_nan() && history.at(13).is_nan());
         assert_eq!(history.at(12).to_bits(), 3.0_f64.to_bits());
-        history.push(14, 5.0, 4);
-        assert!(history.at(10).is_nan());
-        assert_eq!(history.first(), Some(12));
-        history.push(1_000_000, 7.0, 4);
-        assert_eq!(history.window(999_999, 1_000_002)[1].to_bits(), 7.0_f64.to_bits());
-        assert_eq!(history.end(), 1_000_001);
+        history.push(51, f64::NAN, 40);
+        assert_eq!(history.first(), Some(10));
+        history.push(52, f64::NAN, 40);
+        assert_eq!(history.first(), None);
+        history.push(1_000_000, 7.0, 40);
+        let window = history.window(&MemoryArchive::default(), ID, 999_999, 1_000_002);
+        assert_eq!(window[1].to_bits(), 7.0_f64.to_bits());
+        assert!(window[0].is_nan() && window[2].is_nan());
+        assert_eq!((history.first(), history.end()), (Some(1_000_000), 1_000_001));
+    }
+
+    #[test]
+    fn what_an_earlier_series_left_is_not_read() {
+        let mut archive = MemoryArchive::default();
+        archive.keep(10, &mut std::iter::once((ID, [1.0; 36])));
+        archive.keep(11, &mut std::iter::once((ID, [2.0; 36])));
+        let mut history = History::default();
+        push(&mut history, &mut archive, 11 * 36 + 5, 4.0);
+        push(&mut history, &mut archive, 12 * 36, 5.0);
+        let window = history.window(&archive, ID, 10 * 36, 12 * 36 + 1);
+        assert!(window[..36 + 5].iter().all(|value| value.is_nan()));
+        assert_eq!(window[36 + 5].to_bits(), 4.0_f64.to_bits());
+        assert_eq!(window.last().map(|v| v.to_bits()), Some(5.0_f64.to_bits()));
+    }
+
+    proptest! {
+        /// Whatever comes and stays away: what was pushed is what is read.
+        #[test]
+        fn memory_and_archive_together_are_one_history(
+            steps in proptest::collection::vec((1_i64..90, any::<bool>()), 1..200),
+            dense in 0_usize..150,
+        ) {
+            let (mut history, mut archive) = (History::default(), MemoryArchive::default());
+            let mut truth = std::collections::BTreeMap::new();
+            let mut block = 5_000_000;
+            for (i, (step, there)) in steps.into_iter().enumerate() {
+                block += if i < dense { 1 } else { step };
+                let value = if there { i as f64 } else { f64::NAN };
+                push(&mut history, &mut archive, block, value);
+                truth.insert(block, value);
+            }
+            let value = |block: i64| truth.get(&block).copied().unwrap_or(f64::NAN);
+            let (from, to) = (block - 8000, block + 3);
+            let window = history.window(&archive, ID, from, to);
+            for (read, at) in window.iter().zip(from..) {
+                let expected = value(at);
+                prop_assert_eq!(read.to_bits(), expected.to_bits(), "{}", at);
+                if block - at < PRESENCE_BLOCKS {
+                    prop_assert_eq!(history.is_present(at), expected.is_finite());
+                }
+                if block - at < HOT_BLOCKS {
+                    prop_assert_eq!(history.at(at).to_bits(), read.to_bits());
+                }
+            }
+        }
     }
 }

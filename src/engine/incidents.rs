@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Engine;
 use super::alert::{Severity, State};
+use super::controllers::Counted;
 use super::correlate::{
-    Finding, NEIGHBOUR_MIN, Trouble, calls_among, findings, misses_evidence, root_of, trouble_of,
+    FINDING_MIN, Finding, NEIGHBOUR_MIN, Trouble, WEAK_MIN, calls_among, findings, misses_evidence,
+    root_of, trouble_of,
 };
-use super::detect::budget::OVERDRAFT_RATIO;
+use super::detect::budget::{Gear, OVERDRAFT_RATIO, Standing};
 use super::diagnose::{Scene, diagnose};
 use super::forecast::{forecast, is_near, objective};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
 use super::outcome::{Outcome, Silence};
+use super::{Engine, calendar};
 use crate::rules::Role;
 use crate::stats::tail::REARM;
 use crate::time::{Span, Timestamp};
@@ -27,13 +29,11 @@ const NEAR_FORECAST: Span = Span::from_hours(4);
 /// Silences that begin within this many blocks of each other have one reason.
 const SILENCE_JOIN_BLOCKS: i64 = 6;
 
-/// One service at one block, against both budgets.
-#[derive(Clone, Copy, Debug, Default)]
-struct Standing {
-    /// Statistic over the notice threshold.
-    notice: f64,
-    /// Statistic over the alert threshold.
-    alert: f64,
+impl Standing {
+    /// Against thresholds that are `factor` times as high.
+    fn over(self, factor: f64) -> Self {
+        Self { notice: self.notice / factor, alert: self.alert / factor }
+    }
 }
 
 impl Engine {
@@ -44,16 +44,20 @@ impl Engine {
         for service in self.state.services.values_mut() {
             service.update(&mut self.state.tracks.all, &rules, block, slot);
         }
-        let fleet = self.state.services.len() as f64;
-        self.state.notices.relax(fleet * rules.budget.notices_per_week);
-        self.state.alerts.relax(fleet * rules.budget.alerts_per_week);
+        let (notices, alerts) = self.accepted();
+        self.state.notices.relax(Gear::fleet(notices), notices);
+        self.state.alerts.relax(Gear::fleet(alerts), alerts);
+        let calendar = self.follow_calendar(block, outcome);
         let standings = self.standings(outcome);
+        // What is open stays open by the usual measure; what is new must be louder.
+        let cautious: BTreeMap<String, Standing> =
+            standings.iter().map(|(name, s)| (name.clone(), s.over(calendar))).collect();
         let quiet = self.state.incidents.is_empty() && standings.values().all(|s| s.notice <= 1.0);
         let trouble = if quiet { BTreeMap::new() } else { self.troubles((block, slot)) };
         self.open_silences(block, outcome);
-        self.open_drifts(&standings, &trouble, (block, slot), outcome);
+        self.open_drifts(&cautious, &trouble, (block, slot), outcome);
         for place in 0..self.state.incidents.len() {
-            self.escalate(place, &standings, (block, slot), outcome);
+            self.escalate(place, &cautious, (block, slot), outcome);
             let now = block_start(block + 1);
             if self.state.incidents[place].is_open_to_naming(now) {
                 let diagnosis = self.name(place, &trouble, (block, slot));
@@ -64,6 +68,23 @@ impl Engine {
             }
         }
         self.end(&standings, (block, slot), outcome);
+    }
+
+    /// Sees whether the whole fleet moves with the calendar. What it does then teaches nothing,
+    /// and thresholds are higher: returns by how much.
+    fn follow_calendar(&mut self, block: i64, outcome: &mut Outcome) -> f64 {
+        let state = &mut self.state;
+        state.calendar.update(&state.services, &state.tracks.all);
+        let share = state.calendar.share();
+        for tracked in &mut state.tracks.all {
+            tracked.drift.hold(share.is_some());
+        }
+        let Some(share) = share else { return 1.0 };
+        for service in state.services.values_mut() {
+            service.remember_episode(block, block);
+        }
+        outcome.report.silences.push(("fleet".to_owned(), Silence::Calendar { share }));
+        calendar::FACTOR
     }
 
     /// Which services are in trouble of their own.
@@ -83,9 +104,7 @@ impl Engine {
         let mut standings = BTreeMap::new();
         for (name, service) in &self.state.services {
             let Some(statistic) = service.statistic else { continue };
-            let (Some(notice), Some(alert)) =
-                (service.limits(budget.notices_per_week), service.limits(budget.alerts_per_week))
-            else {
+            let Some(calibration) = &service.calibration else {
                 let need = Span::DAY;
                 let reason = Silence::NotEnoughHistory { have: self.age_of(name), need };
                 outcome.report.silences.push((name.clone(), reason));
@@ -94,9 +113,10 @@ impl Engine {
             if service.presence.silent {
                 outcome.report.silences.push((name.clone(), Silence::Blind));
             }
+            let standing = calibration.standing(statistic, budget);
             let standing = Standing {
-                notice: notice.ratio(statistic) / self.state.notices.factor(),
-                alert: alert.ratio(statistic) / self.state.alerts.factor(),
+                notice: standing.notice / (self.state.notices.factor() * service.notices.factor()),
+                alert: standing.alert / (self.state.alerts.factor() * service.alerts.factor()),
             };
             standings.insert(name.clone(), standing);
         }
@@ -123,6 +143,9 @@ impl Engine {
             .map(|(name, service)| (name.clone(), service.presence.since.unwrap_or(block)))
             .collect();
         for (name, since) in silent {
+            if let Some(service) = self.state.services.get(&name) {
+                service.fell_silent(&mut self.state.tracks.all, since);
+            }
             let joined = self.state.incidents.iter_mut().find(|incident| {
                 incident.kind == Kind::Silence
                     && (block_of(incident.onset) - since).abs() <= SILENCE_JOIN_BLOCKS
@@ -163,7 +186,10 @@ impl Engine {
             .collect();
         loud.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
         for (name, _) in loud {
-            let found = self.findings_of(name, at);
+            let mut found = self.findings_of(name, at);
+            if found.is_empty() {
+                found = self.found(name, at, WEAK_MIN);
+            }
             let onset = Onset::of(&found, now);
             let family = self.state.graph.neighbours(name);
             let full = self.state.incidents.len() >= INCIDENTS_MAX;
@@ -186,7 +212,7 @@ impl Engine {
             } else if !full {
                 let mut incident = Incident::open(Kind::Drift, name, onset, now);
                 incident.services.extend(self.drawn_in(&family, &incident, at));
-                self.state.notices.alarm();
+                incident.counted[0] = self.count(name, Counted::Notice);
                 self.state.incidents.push(incident);
             }
         }
@@ -212,18 +238,30 @@ impl Engine {
             .collect()
     }
 
-    pub(super) fn findings_of(&self, service: &str, at: (i64, u16)) -> Vec<Finding> {
-        self.state
-            .services
-            .get(service)
-            .map(|s| findings(s, &self.state.tracks.all, &self.rules, at))
-            .unwrap_or_default()
+    fn findings_of(&self, service: &str, at: (i64, u16)) -> Vec<Finding> {
+        self.found(service, at, FINDING_MIN)
+    }
+
+    fn found(&self, service: &str, at: (i64, u16), least: f64) -> Vec<Finding> {
+        let service = self.state.services.get(service);
+        let tracks = &self.state.tracks.all;
+        service.map(|s| findings(s, tracks, &self.rules, at, least)).unwrap_or_default()
     }
 
     /// All findings of an incident's services, strongest first.
     pub(super) fn findings_in(&self, incident: &Incident, at: (i64, u16)) -> Vec<Finding> {
-        let mut found: Vec<Finding> =
-            incident.services.iter().flat_map(|name| self.findings_of(name, at)).collect();
+        self.found_in(incident, at, FINDING_MIN)
+    }
+
+    /// As [`Self::findings_in`], or the weak signals of a service that has added them up.
+    pub(super) fn evidence_in(&self, incident: &Incident, at: (i64, u16)) -> Vec<Finding> {
+        let found = self.findings_in(incident, at);
+        if found.is_empty() { self.found_in(incident, at, WEAK_MIN) } else { found }
+    }
+
+    fn found_in(&self, incident: &Incident, at: (i64, u16), least: f64) -> Vec<Finding> {
+        let names = incident.services.iter();
+        let mut found: Vec<Finding> = names.flat_map(|name| self.found(name, at, least)).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));
         found
     }
@@ -238,7 +276,7 @@ impl Engine {
         outcome: &mut Outcome,
     ) {
         let incident = &self.state.incidents[place];
-        let id = incident.id.clone();
+        let (id, incident_kind) = (incident.id.clone(), incident.kind);
         let wanted = match incident.kind {
             Kind::Silence if at.0 - block_of(incident.onset) >= SILENT_WARNING_BLOCKS => {
                 Severity::Warning
@@ -258,8 +296,13 @@ impl Engine {
             || bucket.is_none_or(super::detect::budget::TokenBucket::spend)
             || ratio > OVERDRAFT_RATIO;
         if may_interrupt {
-            if interrupts {
-                self.state.alerts.alarm();
+            let drift = incident_kind == Kind::Drift;
+            if wanted == Severity::Critical {
+                let [notice, alert] = std::mem::take(&mut self.state.incidents[place].counted);
+                self.absolve(&first, Counted::Notice, notice);
+                self.absolve(&first, Counted::Alert, alert);
+            } else if interrupts && drift {
+                self.state.incidents[place].counted[1] = self.count(&first, Counted::Alert);
             }
             self.state.incidents[place].raise(wanted);
         } else {
@@ -282,9 +325,9 @@ impl Engine {
                 let tracked = &self.state.tracks.all[finding.place];
                 let service = &self.state.services[&tracked.series.service];
                 finding.score >= NEIGHBOUR_MIN
-                    && forecast(finding, tracked, service, &self.rules, &self.clock).is_some_and(
-                        |f| f.crosses == "objective" && is_near(&f, now, NEAR_FORECAST),
-                    )
+                    && forecast(finding, tracked, service, &self.outlook()).is_some_and(|f| {
+                        f.crosses == "objective" && is_near(&f, now, NEAR_FORECAST)
+                    })
             })
         };
         if loudest(incident, standings, |s| s.alert) > 1.0 || on_course() {
@@ -320,7 +363,7 @@ impl Engine {
         at: (i64, u16),
     ) -> super::diagnose::Diagnosis {
         let incident = &self.state.incidents[place];
-        let found = self.findings_in(incident, at);
+        let found = self.evidence_in(incident, at);
         let root = match (incident.kind, found.first()) {
             (Kind::Drift, Some(strongest)) => {
                 let start = &self.state.tracks.all[strongest.place].series.service;
@@ -364,7 +407,7 @@ impl Engine {
                 let tracks = &self.state.tracks.all;
                 let calm = standings.get(name).is_some_and(|s| s.notice < REARM);
                 let back = match incident.kind {
-                    Kind::Silence => service.is_back(tracks, block_of(incident.onset), at.0),
+                    Kind::Silence => service.is_back(tracks, at.0),
                     Kind::Drift => calm && !misses_evidence(service, tracks, &self.rules, at.0),
                 };
                 back && !service.presence.silent

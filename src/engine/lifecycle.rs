@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
+use crate::engine::detect::budget::Turned;
 use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
 use crate::series::stable_hash;
@@ -60,6 +61,8 @@ pub struct Incident {
     pub severity: Severity,
     /// Causes and steps, frozen after [`NAMING_TIME`].
     pub diagnosis: Diagnosis,
+    /// How far it turned the controllers when it opened, and when it began to interrupt.
+    pub counted: [Turned; 2],
     /// Blocks in a row in which all its services were quiet.
     quiet: usize,
     /// What was told last; none before the first alert.
@@ -87,6 +90,7 @@ impl Incident {
             onset: onset.at,
             range: onset.range,
             severity: Severity::Notice,
+            counted: [Turned::default(); 2],
             diagnosis: Diagnosis::default(),
             quiet: 0,
             told: None,

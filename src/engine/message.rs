@@ -8,7 +8,7 @@ use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
 use super::correlate::Finding;
 use super::detect::drift::Direction;
 use super::forecast::forecast;
-use super::grid::{block_of, block_start};
+use super::grid::block_start;
 use super::lifecycle::{Incident, Kind};
 use super::track::Tracked;
 use crate::series::Change;
@@ -26,7 +26,11 @@ impl Engine {
     pub(super) fn message(&self, place: usize, state: State, at: (i64, u16)) -> Alert {
         let incident = &self.state.incidents[place];
         let now = self.state.now.unwrap_or(block_start(at.0 + 1));
-        let found = self.findings_in(incident, at);
+        let found = if state == State::Resolved {
+            self.findings_in(incident, at)
+        } else {
+            self.evidence_in(incident, at)
+        };
         let signals = match incident.kind {
             Kind::Drift => found.iter().take(SIGNALS_MAX).map(|f| self.moved(f, at)).collect(),
             Kind::Silence => self.silent_signals(incident, at),
@@ -36,7 +40,7 @@ impl Engine {
             .filter_map(|finding| {
                 let tracked = &self.state.tracks.all[finding.place];
                 let service = self.state.services.get(&tracked.series.service)?;
-                forecast(finding, tracked, service, &self.rules, &self.clock)
+                forecast(finding, tracked, service, &self.outlook())
             })
             .min_by_key(|forecast| forecast.at)
             .filter(|_| state != State::Resolved);
@@ -66,25 +70,35 @@ impl Engine {
         let tracked = &self.state.tracks.all[finding.place];
         let service = self.state.services.get(&tracked.series.service);
         let expected = service.and_then(|s| s.expected(&self.state.tracks.all, tracked, at));
+        let usual = MovedSignal { expected, ..self.described(tracked, at.0) };
         MovedSignal {
             direction: match finding.direction {
                 Direction::Up => "up".to_owned(),
                 Direction::Down => "down".to_owned(),
             },
             onset: finding.onset,
-            expected,
             p_value: finding.p_value,
-            ..self.described(tracked, at.0)
+            ..self.among_peers(tracked, usual)
         }
     }
 
+    /// What is told of distances between peers: the peer that is apart, beside the others.
+    fn among_peers(&self, tracked: &Tracked, mut told: MovedSignal) -> MovedSignal {
+        let label = self.rules.signals[tracked.signal].peer.as_ref();
+        if let Some((farthest, label)) = tracked.farthest().zip(label) {
+            told.labels.insert(label.clone(), farthest.peer.clone());
+            told.now = Some(farthest.value);
+            told.expected = Some(farthest.others);
+        }
+        told
+    }
+
     fn silent_signals(&self, incident: &Incident, at: (i64, u16)) -> Vec<MovedSignal> {
-        let since = block_of(incident.onset);
         incident
             .services
             .iter()
             .filter_map(|name| self.state.services.get(name))
-            .flat_map(|service| service.silenced(&self.state.tracks.all, since, at.0))
+            .flat_map(|service| service.silenced(&self.state.tracks.all, at.0))
             .take(SIGNALS_MAX)
             .map(|tracked| self.described(tracked, at.0))
             .collect()
@@ -93,7 +107,7 @@ impl Engine {
     /// A series as it stands, told as silent until its caller knows better.
     fn described(&self, tracked: &Tracked, block: i64) -> MovedSignal {
         let now = tracked.history.at(block);
-        let run = (0..super::grid::PER_DAY).take_while(|b| tracked.history.at(block - b).is_nan());
+        let run = (0..super::grid::PER_DAY).take_while(|b| !tracked.history.is_present(block - b));
         let silent_since = block - i64::try_from(run.count()).unwrap_or(0) + 1;
         MovedSignal {
             service: tracked.series.service.clone(),

@@ -5,24 +5,34 @@
 //! nothing logs: silences are reported in the [`Outcome`] with their reasons.
 //!
 //! The stages, in the order in which data passes them:
-//! `track` (samples to blocks) → `baseline` (what is expected) → `detect` (how far off, per series
-//! and per service) → `correlate` (what belongs together) → `diagnose` (why) → `lifecycle` (what
-//! to tell).
+//! `track` (samples to blocks; old ones go to the `archive`) → `peers` (who is apart) → `baseline`
+//! (what is expected) → `detect` (how far off) → `vote` and `service` (all signals of one; `learn`
+//! says what is usual) → `correlate` (what belongs together) → `diagnose` (why) → `lifecycle`
+//! (what to tell).
 
 pub mod alert;
 pub mod grid;
 pub mod outcome;
 
+pub mod archive;
 pub mod history;
 pub mod transform;
 
 pub mod baseline;
 
 pub mod detect;
+pub mod places;
 pub mod track;
+
+pub mod peers;
+
+pub mod vote;
 
 pub mod service;
 
+mod learn;
+
+pub mod calendar;
 pub mod correlate;
 pub mod forecast;
 
@@ -30,8 +40,11 @@ pub mod diagnose;
 
 pub mod lifecycle;
 
+mod controllers;
+mod creep;
 mod incidents;
 mod message;
+mod relevel;
 mod scores;
 pub mod snapshot;
 
@@ -45,13 +58,17 @@ use crate::rules::Rules;
 use crate::series::{Batch, Change};
 use crate::time::{Span, Timestamp};
 
+use archive::{Archive, ArchiveError, MemoryArchive, RUN_BLOCKS, run_of};
 use baseline::Load;
+use calendar::Calendar;
 use correlate::Graph;
-use detect::budget::Servo;
+use detect::budget::{Servo, Standing};
+use forecast::Outlook;
 use grid::{BLOCK, PER_DAY, WallClock, block_of, block_start, blocks_in};
+use learn::Window;
 use lifecycle::Incident;
 use outcome::{Outcome, Silence};
-use service::{Service, Window};
+use service::Service;
 use track::Tracks;
 
 /// Change events remembered; the oldest are forgotten first.
@@ -79,13 +96,15 @@ pub struct Settings {
     pub source_url: Option<String>,
 }
 
-/// The detector of one fleet.
+/// The detector of one fleet. A clone goes its own way from here.
 #[derive(Debug)]
 pub struct Engine {
     rules: Arc<Rules>,
     settings: Settings,
     clock: WallClock,
     state: EngineState,
+    /// What the series did before the last hours.
+    archive: Box<dyn Archive>,
 }
 
 /// Everything that outlives a restart.
@@ -101,21 +120,47 @@ pub(crate) struct EngineState {
     incidents: Vec<Incident>,
     notices: Servo,
     alerts: Servo,
+    calendar: Calendar,
     /// True once the first baselines were learned.
     learned: bool,
 }
 
 impl Engine {
-    /// An engine that knows nothing yet.
+    /// An engine that knows nothing yet and keeps the weeks in memory.
     pub fn new(rules: Arc<Rules>, settings: Settings) -> Self {
+        Self::with_archive(rules, settings, Box::<MemoryArchive>::default())
+    }
+
+    /// An engine that knows nothing yet and keeps the weeks in an archive, which must be empty.
+    pub fn with_archive(rules: Arc<Rules>, settings: Settings, archive: Box<dyn Archive>) -> Self {
         let clock = WallClock::new(settings.timezone.clone());
-        Self { rules, settings, clock, state: EngineState::default() }
+        let careful = Servo::careful();
+        let state = EngineState { notices: careful, alerts: careful, ..EngineState::default() };
+        Self { rules, settings, clock, state, archive }
+    }
+
+    /// A copy that lives on apart from this one, with its archive in memory: to try out what
+    /// would come of one thing and of another. Cost: O(series · history).
+    #[must_use]
+    pub fn branch(&self) -> Self {
+        let series = self.state.tracks.all.iter().map(|tracked| tracked.series.id);
+        let now = self.state.now.map_or(0, block_of);
+        let from = now - blocks_in(self.settings.history) - 2 * PER_DAY;
+        let runs = run_of(from)..run_of(now) + 1;
+        Self {
+            rules: self.rules.clone(),
+            settings: self.settings.clone(),
+            clock: self.clock.clone(),
+            state: self.state.clone(),
+            archive: Box::new(MemoryArchive::copy(&*self.archive, series, runs)),
+        }
     }
 
     /// Advances the engine to `now` and feeds it `batch`.
     ///
     /// The result depends only on the rules, on earlier calls and on the arguments. Feeding the
-    /// same calls again gives the same outcomes, byte for byte.
+    /// same calls again gives the same outcomes, byte for byte. Where the archive is on a disk,
+    /// ask for [`Self::archive_problem`] afterwards.
     ///
     /// # Contract
     ///
@@ -124,8 +169,8 @@ impl Engine {
     ///
     /// # Cost
     ///
-    /// O(log n) per sample; every five minutes O(1) per series; once a day a refit per service,
-    /// spread over the day by the service's name.
+    /// O(1) per sample in the order of the last tick; every five minutes O(1) per series; a refit
+    /// per service once a week, or a day while it is young, spread by the service's name.
     pub fn step(&mut self, now: Timestamp, batch: &Batch) -> Outcome {
         let mut outcome = Outcome::default();
         if self.state.now.is_some_and(|last| now <= last) {
@@ -147,6 +192,12 @@ impl Engine {
         outcome
     }
 
+    /// What went wrong with the archive since this was asked last. The engine has then learned
+    /// from holes, or will: its outcomes and its state are worth nothing any more.
+    pub fn archive_problem(&mut self) -> Option<ArchiveError> {
+        self.archive.problem()
+    }
+
     /// The newest tick that was processed.
     pub fn now(&self) -> Option<Timestamp> {
         self.state.now
@@ -162,7 +213,15 @@ impl Engine {
     pub fn census(&self) -> (usize, usize, usize) {
         let services = &self.state.services;
         let judged = services.values().filter(|service| service.calibration.is_some()).count();
-        (self.state.tracks.all.len(), services.len(), judged)
+        let series = self.state.tracks.all.iter().filter(|tracked| tracked.apart.is_none());
+        (series.count(), services.len(), judged)
+    }
+
+    /// How far a service is beyond its thresholds at the newest closed block, before the
+    /// controllers' factors; none while it cannot be judged.
+    pub fn standing(&self, service: &str) -> Option<Standing> {
+        let service = self.state.services.get(service)?;
+        Some(service.calibration.as_ref()?.standing(service.statistic?, &self.rules.budget))
     }
 
     /// The rules in force.
@@ -173,6 +232,11 @@ impl Engine {
     /// Incidents that are open, in the order in which they opened.
     pub fn incidents(&self) -> &[Incident] {
         &self.state.incidents
+    }
+
+    /// What forecasts are made with.
+    fn outlook(&self) -> Outlook<'_> {
+        Outlook { rules: &self.rules, clock: &self.clock, archive: &*self.archive }
     }
 
     fn take(&mut self, now: Timestamp, batch: &Batch, outcome: &mut Outcome) {
@@ -199,8 +263,13 @@ impl Engine {
 
     /// Judges a complete block.
     fn close(&mut self, block: i64, outcome: &mut Outcome) {
-        let kept = usize::try_from(blocks_in(self.settings.history).max(PER_DAY)).unwrap_or(0);
-        self.state.tracks.close(block, kept);
+        let kept = blocks_in(self.settings.history).max(PER_DAY);
+        self.state.tracks.close(block, kept, &mut *self.archive);
+        self.state.tracks.compare_peers(&self.rules.signals, block, kept);
+        if block.rem_euclid(RUN_BLOCKS) == 0 {
+            // A day longer than is learned from: one run is forgotten whole.
+            self.archive.forget(run_of(block - kept - PER_DAY));
+        }
         let end = block_start(block) + BLOCK;
         let now = self.state.now.unwrap_or(end);
         if end <= self.settings.alerts_from || now < self.settings.alerts_from {
@@ -214,21 +283,35 @@ impl Engine {
         } else {
             if block.rem_euclid(PER_DAY) == 0 {
                 self.state.tracks.retain_known(&self.rules.signals);
+                for tracked in self.state.tracks.in_pairs(&self.rules.signals) {
+                    let what = format!("{} of {}", tracked.series.signal, tracked.series.service);
+                    let reason = Silence::TooFewPeers { have: tracked.peers.len() };
+                    outcome.report.silences.push((what, reason));
+                }
             }
             self.enrol();
             self.learn_due(block);
             self.judge(block, outcome);
+            self.relevel(block, outcome);
+            self.creep(block, outcome);
         }
         for tracked in &mut self.state.tracks.all {
-            tracked.unasked = false;
+            if std::mem::take(&mut tracked.unasked) {
+                tracked.asked_from = block + 1;
+            }
         }
     }
 
-    /// Finds each service's series, and calls from what is configured and from labels.
+    /// Finds each service's series, and calls from what is configured and from labels, whenever
+    /// series have come or gone.
     fn enrol(&mut self) {
         let state = &mut self.state;
+        if std::mem::replace(&mut state.tracks.enrolled, true) {
+            return;
+        }
         for service in state.services.values_mut() {
             service.members.clear();
+            service.apart.clear();
         }
         for (place, tracked) in state.tracks.all.iter().enumerate() {
             let name = &tracked.series.service;
@@ -236,7 +319,11 @@ impl Engine {
                 state.services.insert(name.clone(), Service::new(&self.rules.budget));
             }
             if let Some(service) = state.services.get_mut(name) {
-                service.members.push(place);
+                let places = match tracked.apart {
+                    Some(_) => &mut service.apart,
+                    None => &mut service.members,
+                };
+                places.push(place);
             }
             if let Some(dependency) = &tracked.series.dependency {
                 state.graph.add(name, dependency);
@@ -250,14 +337,14 @@ impl Engine {
         }
     }
 
-    /// Learns every service at first, and each once a day from then on.
+    /// Learns every service at first, each once a day while it is young, and once a week from
+    /// then on.
     fn learn_due(&mut self, block: i64) {
         let first = !self.state.learned;
+        let tracks = &self.state.tracks.all;
         let due = |name: &str, service: &Service| {
-            first
-                || (block + stagger(name)).rem_euclid(PER_DAY) == 0
-                // A young service is worth a look every hour until it can be judged.
-                || (service.calibration.is_none() && block.rem_euclid(12) == 0)
+            let every = service.learns_every(tracks, block);
+            first || (block + stagger(name)).rem_euclid(every) == 0
         };
         let names: Vec<String> = self
             .state
@@ -271,8 +358,13 @@ impl Engine {
         }
         let from = block - blocks_in(self.settings.history);
         let slots = self.clock.slots(from, block);
-        let window =
-            Window { from, to: block, no_load: vec![Load::USUAL; slots.len()], slots: &slots };
+        let window = Window {
+            from,
+            to: block,
+            no_load: vec![Load::USUAL; slots.len()],
+            slots: &slots,
+            archive: &*self.archive,
+        };
         for name in names {
             if let Some(service) = self.state.services.get_mut(&name) {
                 service.learn(&mut self.state.tracks.all, &self.rules.signals, &window);
@@ -282,7 +374,7 @@ impl Engine {
     }
 }
 
-/// Spreads daily work over the day by name, the same way on every run.
+/// Spreads work over the week by name, the same way on every run.
 fn stagger(name: &str) -> i64 {
-    i64::try_from(crate::series::stable_hash(&[name]) % 288).unwrap_or(0)
+    i64::try_from(crate::series::stable_hash(&[name]) % 2_016).unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::engine::alert::Alert;
+use crate::format;
 use crate::series::Series;
 use crate::time::{Span, Timestamp};
 
@@ -26,6 +27,61 @@ pub struct Report {
     pub samples_beyond_limit: u64,
     /// One entry per thing that was not said in this step.
     pub silences: Vec<(String, Silence)>,
+    /// Levels that are normal from now on, after a deploy.
+    pub relevelled: Vec<Relevelled>,
+    /// What moved too slowly to be an incident.
+    pub crept: Vec<Crept>,
+}
+
+/// A series whose level since a deploy was accepted as its new normal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relevelled {
+    /// Which series.
+    pub series: Series,
+    /// Where its slow mean was, in standard units above its baseline.
+    pub from: f64,
+    /// Where it is now.
+    pub to: f64,
+}
+
+impl fmt::Display for Relevelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, from, to } = self;
+        let Series { signal, service, .. } = series;
+        let way = if to > from { "higher" } else { "lower" };
+        let size = (to - from).abs();
+        write!(f, "{signal} of {service} is {size:.1} spreads {way} since a deploy: normal now")
+    }
+}
+
+/// A series that crept toward worse over weeks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Crept {
+    /// Which series.
+    pub series: Series,
+    /// Its level in the first of the weeks, in its own unit.
+    pub from: f64,
+    /// Its level in the last.
+    pub to: f64,
+    /// Weeks between the two.
+    pub weeks: usize,
+    /// Unit for people.
+    pub unit: Option<String>,
+}
+
+impl fmt::Display for Crept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, from, to, weeks, unit } = self;
+        let labels: Vec<&str> = series.labels.values().map(String::as_str).collect();
+        let (open, close) = if labels.is_empty() { ("", "") } else { (" (", ")") };
+        let Series { signal, service, .. } = series;
+        write!(f, "{signal} of {service}{open}{}{close} crept ", labels.join(", "))?;
+        if *from != 0.0 {
+            write!(f, "by {} ", format::share((to - from).abs() / from.abs()))?;
+        }
+        let [from, to] = [from, to].map(|level| format::value(*level, unit.as_deref()));
+        write!(f, "in {weeks} weeks, from {from} to {to}")
+    }
 }
 
 /// A reason for silence.
@@ -55,6 +111,17 @@ pub enum Silence {
         /// Which one.
         incident: String,
     },
+    /// A peer that stands apart cannot be told: it takes three to say which one it is.
+    TooFewPeers {
+        /// How many there are.
+        have: usize,
+    },
+    /// The traffic of most services is low at once: a holiday, an outage of what lies before them.
+    /// Thresholds for what is new are doubled while it lasts.
+    Calendar {
+        /// Share of the services with known traffic that are low.
+        share: f64,
+    },
     /// The source could not ask for this signal.
     Unanswered {
         /// What it said.
@@ -74,6 +141,11 @@ impl fmt::Display for Silence {
                 write!(f, "held as a notice: alert budget used up (ratio {ratio:.2})")
             }
             Self::Joined { incident } => write!(f, "part of incident {incident}"),
+            Self::TooFewPeers { have } => write!(f, "{have} peers: it takes three to compare"),
+            Self::Calendar { share } => {
+                let percent = 100.0 * share;
+                write!(f, "traffic of {percent:.0} % of services is low at once: less sensitive")
+            }
             Self::Unanswered { reason } => write!(f, "not asked: {reason}"),
         }
     }

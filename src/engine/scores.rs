@@ -3,7 +3,7 @@
 use super::Engine;
 use super::grid::block_of;
 use super::outcome::ScoreRow;
-use super::service::vote;
+use super::vote::vote;
 
 impl Engine {
     /// One row per series that had a value at the newest tick, in order of series.
@@ -17,7 +17,9 @@ impl Engine {
         let tracks = &self.state.tracks.all;
         let mut rows = Vec::new();
         for service in self.state.services.values() {
-            let limit = service.limits(self.rules.budget.notices_per_week);
+            let limit = service.calibration.as_ref().map(|calibration| {
+                calibration.unit.a * calibration.threshold(self.rules.budget.notices_per_week)
+            });
             let load = service.load_at(tracks, block, slot);
             for tracked in service.members.iter().map(|&place| &tracks[place]) {
                 let Some(value) = tracked.latest.filter(|_| tracked.is_current(now)) else {
@@ -26,7 +28,7 @@ impl Engine {
                 let signal = &self.rules.signals[tracked.signal];
                 let strongest = vote(tracked, signal, slot, load)
                     .map(|scores| scores.into_iter().fold(0.0, f64::max));
-                let ratio = limit.zip(strongest).map_or(0.0, |(limit, e)| e / limit.a);
+                let ratio = limit.zip(strongest).map_or(0.0, |(limit, e)| e / limit);
                 rows.push(ScoreRow {
                     series: &tracked.series,
                     value,

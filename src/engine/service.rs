@@ -1,34 +1,31 @@
 //! One service: its thresholds, its statistic at the newest block, and what it may still spend.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::baseline::{self, Fitted, Load, Residual};
+use crate::engine::archive::Archive;
+use crate::engine::baseline::{Baseline, HOUR, Load, Residual};
 use crate::engine::detect::absence::{self, Presence};
-use crate::engine::detect::budget::{Calibration, Limits, TokenBucket};
-use crate::engine::detect::drift::Drift;
+use crate::engine::detect::budget::{Calibration, Gear, Servo, TokenBucket};
 use crate::engine::detect::statistic::{Families, Statistic};
-use crate::engine::grid::PER_DAY;
+use crate::engine::grid::{NO_SLOT, PER_DAY, PER_HOUR, PER_WEEK};
 use crate::engine::track::Tracked;
-use crate::rules::{Budget, Role, Rules, Signal};
+use crate::engine::vote::vote;
+use crate::rules::{Budget, Role, Rules, Worse};
 use crate::series::SeriesId;
-use crate::stats::ewma::{HALF_LIVES, SCALES};
-use crate::stats::robust::{median, quantile, sort_finite};
+use crate::stats::alone::believed;
 
 /// A series and a service need a day of blocks before they are judged.
 pub const HISTORY_MIN_BLOCKS: i64 = PER_DAY;
-/// The first two days of a replay still remember how it was started (METHODS 2.5).
-const REPLAY_WARM_UP: usize = 576;
+/// A service is new for three days.
+const NEW_BLOCKS: i64 = 3 * PER_DAY;
+/// A service whose replay is shorter than this learns something new every day.
+const YOUNG_WEEKS: f64 = 3.0;
 /// Alarm episodes remembered for masking, per service.
 const EPISODES_MAX: usize = 64;
-/// Users notice when a value is this far above the 99.9th percentile of the history, where the
-/// user set no objective.
-const LEARNED_OBJECTIVE_FACTOR: f64 = 1.5;
-/// Traffic above this share of its history is at its usual highs.
-const USUAL_HIGH: f64 = 0.97;
-/// A failed share below half a percent is not called noticeable unless the user says so.
-const LEARNED_ERRORS_MIN: f64 = 0.005;
+/// Traffic counts as at least this multiple of its middle, and at most as its inverse.
+const EXPOSURE_MIN: f64 = 0.01;
 
 /// State of one service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +33,9 @@ pub struct Service {
     /// Places of its series in the tracks.
     #[serde(skip)]
     pub members: Vec<usize>,
+    /// Places of the distances between the peers of these.
+    #[serde(skip)]
+    pub apart: Vec<usize>,
     /// Heights its statistics reach on normal days; none while it is too young.
     pub calibration: Option<Calibration>,
     /// The newest block's statistic.
@@ -44,14 +44,22 @@ pub struct Service {
     /// What is there of its series.
     #[serde(skip)]
     pub presence: Presence,
+    /// How many blocks without any series are told.
+    pub patience: i64,
+    /// What its own alarms did to its thresholds, beside the fleet's: for notices …
+    pub notices: Servo,
+    /// … and for alerts.
+    pub alerts: Servo,
     /// What may still interrupt a person.
     pub bucket: TokenBucket,
     /// Blocks spent in alarm, masked out of every fit (METHODS 8.1).
     pub episodes: VecDeque<(i64, i64)>,
+    /// Block of the newest deploy whose level was considered as the new normal.
+    pub settled: i64,
     /// Levels from which users notice, learned from history.
     pub learned_objectives: BTreeMap<SeriesId, f64>,
     /// The series that stands for the service's load.
-    traffic: Option<Traffic>,
+    pub traffic: Option<Traffic>,
 }
 
 impl Service {
@@ -59,25 +67,47 @@ impl Service {
     pub fn new(budget: &Budget) -> Self {
         Self {
             members: Vec::new(),
+            apart: Vec::new(),
             calibration: None,
             statistic: None,
             presence: Presence::default(),
+            patience: absence::ALL_BLOCKS,
+            notices: Servo::default(),
+            alerts: Servo::default(),
             bucket: TokenBucket::full(budget.alerts_per_week),
             episodes: VecDeque::new(),
+            settled: i64::MIN,
             learned_objectives: BTreeMap::new(),
             traffic: None,
         }
     }
 
-    /// Thresholds for a rate of false alarms a week; none while the service is too young.
-    pub fn limits(&self, per_week: f64) -> Option<Limits> {
-        self.calibration.as_ref().map(|c| c.limits(per_week))
+    /// Places of everything that is judged: its series, and the distances between their peers.
+    pub fn judged(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().chain(&self.apart).copied()
+    }
+
+    /// How many blocks lie between two refits: an hour while it is new, since it can be judged any
+    /// time now; a day while its replay is short or a series has no baseline yet; a week then.
+    pub fn learns_every(&self, tracks: &[Tracked], block: i64) -> i64 {
+        let members = || self.members.iter().map(|&place| &tracks[place]);
+        let age = |tracked: &Tracked| tracked.history.first().map_or(0, |first| block - first);
+        let new = || members().all(|tracked| age(tracked) < NEW_BLOCKS);
+        let waits = |t: &Tracked| t.baseline.is_none() && age(t) >= HISTORY_MIN_BLOCKS;
+        match &self.calibration {
+            None if new() => PER_HOUR,
+            Some(calibration) if calibration.weeks >= YOUNG_WEEKS && !members().any(waits) => {
+                PER_WEEK
+            }
+            _ => PER_DAY,
+        }
     }
 
     /// Remembers that `from..=to` was an alarm, so that no fit takes it for normal.
     pub fn remember_episode(&mut self, from: i64, to: i64) {
         match self.episodes.back_mut() {
-            Some(last) if from <= last.1 + 1 => *last = (last.0.min(from), last.1.max(to)),
+            // Across an hour's pause it is the same: what flaps must not push out the others.
+            Some(last) if from <= last.1 + PER_HOUR => *last = (last.0.min(from), last.1.max(to)),
             _ => self.episodes.push_back((from, to)),
         }
         while self.episodes.len() > EPISODES_MAX {
@@ -85,131 +115,92 @@ impl Service {
         }
     }
 
-    /// Learns the service anew from the blocks `window.from..window.to` of its series.
-    pub fn learn(&mut self, tracks: &mut [Tracked], signals: &[Signal], window: &Window<'_>) {
-        let before = self.traffic;
-        let load = self.learn_load(tracks, signals, window);
-        self.traffic = self.traffic.or(before);
-        let load = load.as_ref().unwrap_or(&window.no_load);
-        let mut paths: Vec<(usize, Vec<Option<[f64; SCALES]>>)> = Vec::new();
-        let members = self.members.iter().map(|&place| tracks[place].series.id);
-        let members: BTreeSet<SeriesId> = members.collect();
-        self.learned_objectives.retain(|series, _| members.contains(series));
-        for &place in &self.members {
-            let tracked = &mut tracks[place];
-            let signal = &signals[tracked.signal];
-            let values = self.masked(tracked, window);
-            let own_load = if tracked.role == Role::Traffic { &window.no_load } else { load };
-            if !is_enough(&values) {
-                // Masked and not missing: what was learned before the incident still holds, or
-                // one that lasts for weeks could never be seen to end.
-                if !is_enough(&tracked.history.window(window.from, window.to)) {
-                    tracked.baseline = None;
-                }
-                continue;
-            }
-            if let Some(level) = learned_objective(tracked.role, &values) {
-                self.learned_objectives.insert(tracked.series.id, level);
-            }
-            let Some(fitted) = baseline::fit(signal, &values, window.slots, own_load) else {
-                tracked.baseline = None;
-                continue;
-            };
-            let path = replay(tracked, signal, &fitted, window.from);
-            tracked.baseline = Some(fitted.baseline);
-            if !tracked.role.is_context() {
-                paths.push((place, path));
-            }
-        }
-        self.calibration = calibrate(tracks, &paths).or_else(|| self.calibration.take());
-    }
-
-    /// Fits the service's traffic first, since everything else is judged given the load. Where
-    /// several series say traffic, the largest stands for all.
-    fn learn_load(
-        &mut self,
-        tracks: &[Tracked],
-        signals: &[Signal],
-        window: &Window<'_>,
-    ) -> Option<Vec<Load>> {
-        self.traffic = None;
-        let candidates = self.members.iter().map(|&place| &tracks[place]);
-        let (tracked, values, middle) = candidates
-            .filter(|tracked| tracked.role == Role::Traffic)
-            .filter_map(|tracked| {
-                let values = self.masked(tracked, window);
-                let middle = median(&mut values.clone())?;
-                Some((tracked, values, middle))
-            })
-            .max_by(|a, b| a.2.total_cmp(&b.2).then_with(|| b.0.series.cmp(&a.0.series)))?;
-        let signal = &signals[tracked.signal];
-        let fitted = baseline::fit(signal, &values, window.slots, &window.no_load)?;
-        let high = quantile(sort_finite(&mut values.clone()), USUAL_HIGH)?.max(middle);
-        self.traffic = Some(Traffic { series: tracked.series.id, middle, high });
-        let load =
-            |(&value, residual): (&f64, &Option<Residual>)| load_from(value, *residual, middle);
-        Some(values.iter().zip(&fitted.residuals).map(load).collect())
-    }
-
-    /// The window's values with alarm episodes taken out.
-    fn masked(&self, tracked: &Tracked, window: &Window<'_>) -> Vec<f64> {
-        let mut values = tracked.history.window(window.from, window.to);
-        for &(from, to) in &self.episodes {
-            for block in from.max(window.from)..=to.min(window.to - 1) {
-                if let Ok(i) = usize::try_from(block - window.from) {
-                    values[i] = f64::NAN;
-                }
-            }
-        }
-        values
-    }
-
     /// Takes in one closed block: residuals, scores, the service's statistic.
     pub fn update(&mut self, tracks: &mut [Tracked], rules: &Rules, block: i64, slot: u16) {
         let load = self.load_at(tracks, block, slot);
-        for &place in &self.members {
-            let own_load = if tracks[place].role == Role::Traffic { Load::USUAL } else { load };
+        for place in self.judged() {
+            let own_load = own_load(&tracks[place], load);
             judge(&mut tracks[place], block, slot, own_load);
         }
         let mut families = Families::new();
-        for tracked in self.members.iter().map(|&place| &tracks[place]) {
+        for tracked in self.judged().map(|place| &tracks[place]) {
             let signal = &rules.signals[tracked.signal];
             if let Some(scores) = vote(tracked, signal, slot, load) {
                 families.vote(tracked.family(), scores);
             }
         }
         self.statistic = families.statistic();
-        let members = self.members.iter().map(|&place| &tracks[place]);
-        let asked = members.filter(|tracked| !tracked.unasked && lasts(tracked.role));
-        self.presence = absence::presence(asked.map(|tracked| &tracked.history), block);
+        self.presence = self.look_for(tracks, block);
+        if self.calibration.is_some() {
+            self.notices.relax(Gear::SERVICE, rules.budget.notices_per_week);
+            self.alerts.relax(Gear::SERVICE, rules.budget.alerts_per_week);
+        }
         self.bucket.refill(rules.budget.alerts_per_week);
     }
 
-    /// Whether a silence of this service that began at `since` is over at `block`.
-    pub fn is_back(&self, tracks: &[Tracked], since: i64, block: i64) -> bool {
+    /// What is there of its series. Of those that are missing, as many are left out as others of
+    /// the same signal have come instead: what was renamed has not fallen silent.
+    fn look_for(&self, tracks: &[Tracked], block: i64) -> Presence {
         let members = self.members.iter().map(|&place| &tracks[place]);
-        let lasting = members.filter(|tracked| lasts(tracked.role));
-        absence::is_back(lasting.map(|t| (&t.history, !t.unasked)), since, block)
+        let asked: Vec<&Tracked> =
+            members.filter(|tracked| !tracked.unasked && lasts(tracked.role)).collect();
+        let mut replaced: BTreeMap<usize, usize> = BTreeMap::new();
+        if asked.iter().any(|tracked| tracked.history.at(block).is_nan()) {
+            for tracked in &asked {
+                replaced.entry(tracked.signal).or_insert_with(|| {
+                    let same = asked.iter().filter(|other| other.signal == tracked.signal);
+                    absence::newcomers(same.map(|other| &other.history), block)
+                });
+            }
+        }
+        let present = asked.into_iter().filter(|tracked| match replaced.get_mut(&tracked.signal) {
+            Some(left) if *left > 0 && absence::is_missed(&tracked.history, block) => {
+                *left -= 1;
+                false
+            }
+            _ => true,
+        });
+        absence::presence(present.map(|t| (&t.history, t.asked_from)), block, self.patience)
     }
 
-    /// The series that a silence which began at `since` took and that are still missing
-    /// at `block`: one that was replaced before has not fallen silent.
+    /// How far the service's traffic has moved over an hour, positive is up; none when it is not
+    /// known.
+    pub fn traffic_score(&self, tracks: &[Tracked]) -> Option<f64> {
+        let (_, tracked) = self.traffic_series(tracks)?;
+        tracked.baseline.as_ref()?;
+        Some(tracked.drift.scores(Worse::Up)?[HOUR])
+    }
+
+    /// A silence of this service began at `since`: remembers which of its series used to report,
+    /// since nobody can tell any more once it has lasted for days.
+    pub fn fell_silent(&self, tracks: &mut [Tracked], since: i64) {
+        for &place in &self.members {
+            let tracked = &mut tracks[place];
+            // One that was replaced before has not fallen silent.
+            tracked.silenced =
+                lasts(tracked.role) && absence::reported_before(&tracked.history, since);
+        }
+    }
+
+    /// Whether the service's newest silence is over at `block`.
+    pub fn is_back(&self, tracks: &[Tracked], block: i64) -> bool {
+        let taken = self.members.iter().map(|&place| &tracks[place]).filter(|t| t.silenced);
+        absence::is_back(taken.map(|t| (&t.history, !t.unasked)), block)
+    }
+
+    /// The series that the newest silence took and that are still missing at `block`.
     pub fn silenced<'a>(
         &'a self,
         tracks: &'a [Tracked],
-        since: i64,
         block: i64,
     ) -> impl Iterator<Item = &'a Tracked> {
-        self.members.iter().map(|&place| &tracks[place]).filter(move |tracked| {
-            lasts(tracked.role)
-                && tracked.history.at(block).is_nan()
-                && absence::reported_before(&tracked.history, since)
-        })
+        let members = self.members.iter().map(|&place| &tracks[place]);
+        members.filter(move |t| t.silenced && !t.history.is_present(block))
     }
 
     /// An incident is over: what moves from now on is another, with an onset of its own.
     pub fn forget_onsets(&self, tracks: &mut [Tracked]) {
-        for &place in &self.members {
+        for place in self.judged() {
             tracks[place].drift.forget_onset();
         }
     }
@@ -217,13 +208,26 @@ impl Service {
     /// What the service's traffic does at a block.
     pub fn load_at(&self, tracks: &[Tracked], block: i64, slot: u16) -> Load {
         let Some((traffic, tracked)) = self.traffic_series(tracks) else { return Load::USUAL };
-        let value = tracked.history.at(block);
-        match &tracked.baseline {
-            Some(baseline) if value.is_finite() => {
-                load_from(value, baseline.residual(value, slot, Load::USUAL), traffic.middle)
-            }
-            _ => Load::USUAL,
-        }
+        let Some(baseline) = &tracked.baseline else { return Load::USUAL };
+        let (now, before) = (tracked.history.at(block), tracked.history.at(block - 1));
+        traffic.load(baseline, [before, now], slot)
+    }
+
+    /// What the service's traffic did at each block from `from` on, at these slots.
+    pub fn loads(
+        &self,
+        tracks: &[Tracked],
+        archive: &dyn Archive,
+        from: i64,
+        slots: &[u16],
+    ) -> Vec<Load> {
+        let usual = || vec![Load::USUAL; slots.len()];
+        let Some((traffic, tracked)) = self.traffic_series(tracks) else { return usual() };
+        let Some(baseline) = &tracked.baseline else { return usual() };
+        let to = from + i64::try_from(slots.len()).unwrap_or(0);
+        let values = tracked.past(archive, from - 1, to);
+        let pairs = values.windows(2).zip(slots);
+        pairs.map(|(pair, &slot)| traffic.load(baseline, [pair[0], pair[1]], slot)).collect()
     }
 
     /// What is expected of one of the service's series at a block, in the series' own unit.
@@ -248,134 +252,67 @@ impl Service {
 
 /// A service's load, as learned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Traffic {
-    series: SeriesId,
+pub struct Traffic {
+    /// Which one it is.
+    pub series: SeriesId,
     /// Its middle over the history.
-    middle: f64,
+    pub middle: f64,
     /// Where its usual highs begin.
-    high: f64,
+    pub high: f64,
 }
 
-/// A stretch of blocks to learn from, with what all services share.
-#[derive(Debug)]
-pub struct Window<'a> {
-    /// First block.
-    pub from: i64,
-    /// The block after the last.
-    pub to: i64,
-    /// Where each lies in the local week.
-    pub slots: &'a [u16],
-    /// As many times [`Load::USUAL`].
-    pub no_load: Vec<Load>,
-}
-
-/// Whether a series may vote, and how: its scores toward worse, or zero where the move is
-/// smaller than anybody cares about.
-pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option<[f64; SCALES]> {
-    if tracked.role.is_context() {
-        return None;
-    }
-    let scores = tracked.drift.scores(signal.worse)?;
-    tracked.baseline.as_ref()?;
-    let big_enough = matters(tracked, signal, slot, load);
-    Some(if big_enough { scores } else { scores.map(|score| score.min(0.0)) })
-}
-
-/// Whether the move at the strongest scale is at least `min_effect` in the signal's own unit.
-pub fn matters(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> bool {
-    let Some(baseline) = &tracked.baseline else { return false };
-    let Some((_, scale)) = tracked.drift.strongest(signal.worse) else { return false };
-    let Some(expected) = baseline.expected(slot, load) else { return false };
-    let seen = baseline
-        .value_at(tracked.drift.shift(scale), slot, load)
-        // Counts are capped before they are compared; what they mean to users is not.
-        .or_else(|| tracked.history.weighted_mean(HALF_LIVES[scale]));
-    let Some(seen) = seen else { return false };
-    let effect = (seen - expected).abs();
-    effect >= signal.min_effect.absolute && effect >= signal.min_effect.relative * expected.abs()
-}
-
-/// Whether there are values for a day.
-fn is_enough(values: &[f64]) -> bool {
-    let present = values.iter().filter(|value| value.is_finite()).count();
-    i64::try_from(present).is_ok_and(|blocks| HISTORY_MIN_BLOCKS <= blocks)
-}
-
-/// The level of latency, errors or queue age from which users notice, learned from history.
-fn learned_objective(role: Role, values: &[f64]) -> Option<f64> {
-    let mut values = values.to_vec();
-    let top = quantile(sort_finite(&mut values), 0.999)? * LEARNED_OBJECTIVE_FACTOR;
-    match role {
-        // What was always zero has no level from which users notice.
-        Role::Latency | Role::QueueAge => (top > 0.0).then_some(top),
-        Role::Errors => Some(top.max(LEARNED_ERRORS_MIN)),
-        _ => None,
+impl Traffic {
+    /// The load at a slot, from traffic's values in the block before and in this one.
+    fn load(self, baseline: &Baseline, [before, now]: [f64; 2], slot: u16) -> Load {
+        let look = |value: f64, slot| {
+            let residual = value.is_finite().then(|| baseline.residual(value, slot, Load::USUAL));
+            (value, residual.flatten())
+        };
+        load_from(look(now, slot), look(before, (slot + NO_SLOT - 1) % NO_SLOT), self.middle)
     }
 }
 
 /// A version that is replaced has not fallen silent.
-const fn lasts(role: Role) -> bool {
+pub const fn lasts(role: Role) -> bool {
     !matches!(role, Role::Version | Role::ConfigVersion)
+}
+
+/// The load that a series is judged under: traffic is never judged given itself.
+pub fn own_load(tracked: &Tracked, load: Load) -> Load {
+    if tracked.role == Role::Traffic { Load::USUAL } else { load }
 }
 
 fn judge(tracked: &mut Tracked, block: i64, slot: u16, load: Load) {
     let value = tracked.history.at(block);
     let Some(baseline) = &tracked.baseline else { return };
     let residual = value.is_finite().then(|| baseline.residual(value, slot, load)).flatten();
-    let sds = baseline.sds;
-    tracked.drift.update(block, residual, &sds);
-}
-
-/// Runs the drift detector over a fit's own past: exactly what live does. A series that was not
-/// judged before starts live from where its replay ends.
-fn replay(
-    tracked: &mut Tracked,
-    signal: &Signal,
-    fitted: &Fitted,
-    from: i64,
-) -> Vec<Option<[f64; SCALES]>> {
-    let mut drift = Drift::default();
-    let path = fitted
-        .residuals
-        .iter()
-        .zip(from..)
-        .map(|(&residual, block)| {
-            drift.update(block, residual, &fitted.baseline.sds);
-            drift.scores(signal.worse)
-        })
-        .collect();
-    if tracked.baseline.is_none() {
-        tracked.drift = drift;
+    tracked.drift.update(block, residual, &baseline.sds);
+    if residual.is_some() {
+        let plain = baseline.unadjusted(value, slot);
+        tracked.drift.update_unadjusted(plain, baseline.unadjusted_sd.unwrap_or(1.0));
     }
-    path
 }
 
-fn calibrate(
-    tracks: &[Tracked],
-    paths: &[(usize, Vec<Option<[f64; SCALES]>>)],
-) -> Option<Calibration> {
-    let blocks = paths.iter().map(|(_, path)| path.len()).max()?;
-    let mut statistics = Vec::with_capacity(blocks);
-    let mut most_families = 0;
-    for i in REPLAY_WARM_UP.min(blocks / 2)..blocks {
-        let mut families = Families::new();
-        for (place, path) in paths {
-            if let Some(scores) = path.get(i).copied().flatten() {
-                families.vote(tracks[*place].family(), scores);
-            }
-        }
-        most_families = most_families.max(families.len());
-        statistics.extend(families.statistic());
-    }
-    let enough = i64::try_from(statistics.len()).unwrap_or(0) >= HISTORY_MIN_BLOCKS / 2;
-    enough.then(|| Calibration::measure(&statistics, paths.len(), most_families))
-}
+/// A block's traffic: its value and how far that is from what was expected.
+pub type Block = (f64, Option<Residual>);
 
-fn load_from(value: f64, residual: Option<Residual>, middle: f64) -> Load {
-    let residual = match residual {
+/// What traffic does, from a block and the one before. A move that stands alone is an artefact
+/// until the next block shows it too: it is believed as far as any, and nothing is measured by it.
+pub fn load_from(now: Block, before: Block, middle: f64) -> Load {
+    let z = |block: Block| match block.1 {
         Some(Residual::Level(z)) => z,
-        _ => 0.0,
+        _ => f64::NAN,
     };
-    let exposure = if value.is_finite() && middle > 0.0 { value / middle } else { 1.0 };
-    Load { residual, exposure: exposure.clamp(0.01, 100.0) }
+    let cut = believed(z(now), z(before));
+    let value = if cut.abs() < z(now).abs() { before.0 } else { now.0 };
+    Load {
+        residual: if cut.is_finite() { cut } else { 0.0 },
+        exposure: if value.is_finite() && middle > 0.0 {
+            (value / middle).clamp(EXPOSURE_MIN, 1.0 / EXPOSURE_MIN)
+        } else {
+            1.0
+        },
+        // Counted traffic has no z, and nothing to doubt.
+        known: now.0.is_finite() && (z(now).is_nan() || cut.abs() >= z(now).abs()),
+    }
 }

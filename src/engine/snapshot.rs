@@ -8,14 +8,15 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
+use super::archive::Archive;
 use super::grid::WallClock;
 use super::{Engine, EngineState, Settings};
 use crate::rules::Rules;
 
 /// Raised whenever the layout of the state changes; older snapshots are then learned anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// A snapshot larger than this is not read: a hundred thousand series take a tenth of it.
-const BYTES_MAX: u64 = 64 << 30;
+const BYTES_MAX: u64 = 16 << 30;
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,8 @@ impl Engine {
         encoder.finish().map_err(|e| damaged(&e))
     }
 
-    /// An engine that goes on where the snapshot was taken. Series whose signal is no longer in
+    /// An engine that goes on where the snapshot was taken. `archive` holds what the engine that
+    /// was kept had in its own at that time, or later. Series whose signal is no longer in
     /// the rules are dropped; signals that are new begin without history.
     ///
     /// # Errors
@@ -56,6 +58,7 @@ impl Engine {
         settings: Settings,
         version: u32,
         bytes: &[u8],
+        archive: Box<dyn Archive>,
     ) -> Result<Self, SnapshotError> {
         if version != VERSION {
             return Err(SnapshotError::Version { found: version });
@@ -66,7 +69,7 @@ impl Engine {
         let mut state: EngineState = postcard::from_bytes(&plain).map_err(|e| damaged(&e))?;
         state.tracks.retain_known(&rules.signals);
         let clock = WallClock::new(settings.timezone.clone());
-        let mut engine = Self { rules, settings, clock, state };
+        let mut engine = Self { rules, settings, clock, state, archive };
         engine.enrol();
         Ok(engine)
     }

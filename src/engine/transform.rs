@@ -17,6 +17,8 @@ const EVENTS_CONTINUOUS: f64 = 1.0;
 const EVENTS_MANY: f64 = 5.0;
 /// From here on `exp` is no number that can be reckoned with.
 const EXPONENT_MAX: f64 = 700.0;
+/// What one block counts for at most where no event was ever seen, so that its size is not known.
+const EVENTS_UNKNOWN_MAX: f64 = 2.0;
 /// Seconds in a block: a rate per second times this is a count.
 const BLOCK_SECONDS: f64 = 300.0;
 
@@ -83,9 +85,11 @@ impl Transform {
         })
     }
 
-    /// Into the comparable scale; for counts, the number of events.
+    /// Into the comparable scale; for counts, the number of events. NaN, a gap, stays one.
     pub fn forward(self, x: f64) -> f64 {
         match self {
+            // `max` below would take a gap for zero.
+            _ if x.is_nan() => x,
             Self::Log { offset } => (x.max(0.0) + offset).ln(),
             Self::Logit { offset } => {
                 let x = x.clamp(0.0, 1.0);
@@ -94,8 +98,11 @@ impl Transform {
             Self::Root { quantum } => 2.0 * (x.max(0.0) / quantum + 0.375).sqrt(),
             Self::Count { quantum: Some(quantum) } => x.max(0.0) / quantum,
             // No event was ever seen: a rate per second is below one, a count is not.
-            Self::Count { quantum: None } if x < 1.0 => x.max(0.0) * BLOCK_SECONDS,
-            Self::Linear | Self::Count { quantum: None } => x,
+            Self::Count { quantum: None } => {
+                let events = if x < 1.0 { x.max(0.0) * BLOCK_SECONDS } else { x };
+                events.min(EVENTS_UNKNOWN_MAX)
+            }
+            Self::Linear => x,
         }
     }
 
@@ -148,6 +155,20 @@ mod tests {
         let busy: Vec<f64> = (0..100).map(|i| 100.0 + f64::from(i)).collect();
         assert!(matches!(Transform::fit(Scale::Log, &busy), Some(Transform::Log { .. })));
         assert_eq!(Transform::fit(Scale::Log, &busy[..5]), None);
+    }
+
+    #[test]
+    fn a_gap_is_not_taken_for_zero() {
+        for transform in [
+            Transform::Linear,
+            Transform::Log { offset: 0.1 },
+            Transform::Logit { offset: 0.01 },
+            Transform::Root { quantum: 1.0 },
+            Transform::Count { quantum: Some(1.0) },
+            Transform::Count { quantum: None },
+        ] {
+            assert!(transform.forward(f64::NAN).is_nan(), "{transform:?}");
+        }
     }
 
     proptest! {

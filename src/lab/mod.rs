@@ -7,6 +7,7 @@
 
 use crate::time::{Span, Timestamp};
 
+pub mod dirt;
 pub mod endpoint;
 mod fault;
 pub mod history;

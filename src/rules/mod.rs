@@ -127,7 +127,8 @@ pub struct Evidence {
 /// In files: `{ role = "retries", is = "rising" }`, `{ first = "dependency_latency", then =
 /// "retries", within = "2h" }`, `{ change = "deploy", onset = "after", within = "2h" }`,
 /// `{ versions = "new-worse" }`, `{ traffic = "explains" }`, `{ goodput = "flat-while-attempts-grow" }`,
-/// `{ services = "many" }`, `{ callee = "anomalous" }`, `{ inside = "moved" }`.
+/// `{ services = "many" }`, `{ callee = "anomalous" }`, `{ inside = "moved" }`,
+/// `{ peer = "apart" }`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum See {
     /// A role of the suspected service is in a state.
@@ -171,6 +172,8 @@ pub enum See {
     /// The service that is called shows what is wrong inside it: a pool, queue, lock or resource
     /// of its own moved. Only known from the point of view of its callers.
     InsideMoved,
+    /// One peer of the service is apart from the others, which are as always.
+    PeerApart,
 }
 
 /// The state of a role near an incident's onset.

@@ -13,7 +13,7 @@ pub const WITHIN_DEFAULT: Span = Span::from_hours(2);
 pub const WITHIN_MAX: Span = Span::WEEK;
 
 /// The key that tells the form, the form's further keys, and how it is written.
-const FORMS: [(&str, &[&str], &str); 9] = [
+const FORMS: [(&str, &[&str], &str); 10] = [
     ("role", &["is"], "{ role = \"retries\", is = \"rising\" }"),
     (
         "first",
@@ -27,6 +27,7 @@ const FORMS: [(&str, &[&str], &str); 9] = [
     ("services", &[], "{ services = \"many\" }"),
     ("callee", &[], "{ callee = \"anomalous\" }"),
     ("inside", &[], "{ inside = \"moved\" }"),
+    ("peer", &[], "{ peer = \"apart\" }"),
 ];
 
 const STATES: [(&str, RoleState); 4] = [
@@ -115,6 +116,7 @@ fn read(table: &Table<'_>, lead: &str) -> Option<See> {
                 [("many", See::Services { many: true }), ("one", See::Services { many: false })];
             word(table, "services", &words)
         }
+        "peer" => word(table, "peer", &[("apart", See::PeerApart)]),
         "inside" => word(table, "inside", &[("moved", See::InsideMoved)]),
         _ => word(table, "callee", &[("anomalous", See::CalleeAnomalous)]),
     }

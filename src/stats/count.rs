@@ -16,6 +16,10 @@ const CAP_RATIO: f64 = 30.0;
 /// Scores are clipped here, so that one absurd burst does not outlive its meaning.
 pub const SCORE_CLIP: f64 = 8.0;
 
+/// With fewer events in its memory a scale shows no rise: two events, however close together, are
+/// two events.
+const EVENTS_MIN: f64 = 2.5;
+
 /// Spreads are not trusted below this: counts that are nearly always zero have none.
 pub const COUNT_SD_FLOOR: f64 = 0.5;
 
@@ -97,9 +101,12 @@ impl CountBank {
         (k * weight, u * weight)
     }
 
-    /// The deviance in units of the series' own spread `sd`, within ±[`SCORE_CLIP`].
+    /// The deviance in units of the series' own spread `sd`, within ±[`SCORE_CLIP`]; not above
+    /// zero while the scale remembers fewer than [`EVENTS_MIN`] events.
     pub fn score(&self, j: usize, sd: f64) -> f64 {
-        (self.deviance(j) / sd.max(COUNT_SD_FLOOR)).clamp(-SCORE_CLIP, SCORE_CLIP)
+        let rises = self.k.get(j).is_some_and(|&k| k >= EVENTS_MIN);
+        let highest = if rises { SCORE_CLIP } else { 0.0 };
+        (self.deviance(j) / sd.max(COUNT_SD_FLOOR)).clamp(-SCORE_CLIP, highest)
     }
 }
 
@@ -148,7 +155,7 @@ pub fn sds(k: &[f64], mu: &[f64]) -> [f64; SCALES] {
         return [1.0; SCALES];
     }
     let mut paths = count_paths(k, mu);
-    let skip = WARM_UP.min(paths[0].len() / 3);
+    let skip = robust::warm_up(k, WARM_UP);
     std::array::from_fn(|j| {
         let path = &mut paths[j][skip..];
         let spread = robust::spread(path).unwrap_or(1.0);

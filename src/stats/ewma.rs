@@ -13,6 +13,10 @@ pub const SCALES: usize = 5;
 /// Half-lives of the fast means, in blocks of five minutes: 10 min, 30 min, 1 h, 2 h, 4 h.
 pub const HALF_LIVES: [f64; SCALES] = [2.0, 6.0, 12.0, 24.0, 48.0];
 
+/// What a score of each scale is divided by: a fast mean has more chances a week to be high by
+/// accident, and would otherwise set the threshold for all.
+pub const PRICES: [f64; SCALES] = [1.25, 1.1, 1.0, 1.0, 1.0];
+
 /// Half-life of the slow mean, in blocks: two days.
 pub const SLOW_HALF_LIFE: f64 = 576.0;
 
@@ -110,6 +114,63 @@ impl Bank {
     }
 }
 
+/// The mean of values, newest first, each half as heavy as the one `half_life` places before it;
+/// none when all are missing (NaN). Reaches back six half-lives. Cost: O(half-life).
+pub fn decayed_mean(newest_first: impl Iterator<Item = f64>, half_life: f64) -> Option<f64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred")]
+    let reach = (6.0 * half_life).ceil() as usize;
+    let (sum, weight) = newest_first
+        .take(reach)
+        .zip(0..)
+        .filter(|(value, _)| value.is_finite())
+        .map(|(value, back)| (value, (-f64::from(back) / half_life).exp2()))
+        .fold((0.0, 0.0), |(sum, all), (value, weight)| (sum + value * weight, all + weight));
+    (weight > 0.0).then(|| sum / weight)
+}
+
+/// Weighted means of one series' values at the scales of [`HALF_LIVES`]: each value half as heavy
+/// as the one a half-life after it.
+///
+/// Unlike a [`Bank`] these do not start at zero, and nothing is standardised or clipped: what was
+/// seen, in the values' own unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Means {
+    /// Weighted sum of the values, and of the weights.
+    sums: [(f64, f64); SCALES],
+}
+
+impl Means {
+    /// Takes one block's value. One that is not finite changes nothing.
+    pub fn update(&mut self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        for ((sum, all), weight) in self.sums.iter_mut().zip(WEIGHTS) {
+            *sum = (1.0 - weight) * *sum + value;
+            *all = (1.0 - weight) * *all + 1.0;
+        }
+    }
+
+    /// Makes what was seen older by a gap of `blocks`; gaps of at most [`GAP_BRIDGED`] change
+    /// nothing.
+    pub fn gap(&mut self, blocks: u32) {
+        if blocks <= GAP_BRIDGED {
+            return;
+        }
+        for ((sum, all), half_life) in self.sums.iter_mut().zip(HALF_LIVES) {
+            let keep = (-f64::from(blocks) / half_life).exp2();
+            *sum *= keep;
+            *all *= keep;
+        }
+    }
+
+    /// The mean at scale `j`; `None` before the first value and for a scale that does not exist.
+    pub fn at(&self, j: usize) -> Option<f64> {
+        let &(sum, all) = self.sums.get(j)?;
+        (all > 0.0).then(|| sum / all)
+    }
+}
+
 /// Replays a path of residuals through a fresh [`Bank`]: `E_j − L` after each block, per scale.
 ///
 /// Before the first value and from the block at which a gap outlasts [`GAP_BRIDGED`], the path
@@ -147,8 +208,8 @@ pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
 /// The standard deviation of `E_j − L` per scale, measured on a replay of past residuals.
 ///
 /// This is what makes scores comparable between series: autocorrelation and slow wandering are
-/// in it, whatever their form. The start of the replay is left out: two days, or a third of a
-/// shorter history.
+/// in it, whatever their form. The start of the replay is left out: two days from the first
+/// value on, or a third of a shorter history.
 ///
 /// # Unit
 /// σ of one block; at least 0.15.
@@ -171,15 +232,16 @@ pub fn scale_sds(z: &[f64]) -> [f64; SCALES] {
         return cold_sds();
     }
     let cold = cold_sds();
-    let skip = WARM_UP.min(z.len() / 3);
+    let skip = robust::warm_up(z, WARM_UP);
     let mut paths = bank_paths(z);
     std::array::from_fn(|j| {
         robust::spread(&mut paths[j][skip..]).map_or(cold[j], |sd| sd.max(SD_FLOOR))
     })
 }
 
-/// The spreads that an AR(1) series with the usual memory would have.
-fn cold_sds() -> [f64; SCALES] {
+/// The spreads that an AR(1) series with the usual memory would have, at least 0.35: what is
+/// believed of a series that does not show a spread of its own (METHODS 2.5).
+pub fn cold_sds() -> [f64; SCALES] {
     let long_run = (1.0 + COLD_AUTOCORRELATION) / (1.0 - COLD_AUTOCORRELATION);
     WEIGHTS.map(|weight| (weight / (2.0 - weight) * long_run).sqrt().max(SD_FLOOR_COLD))
 }
@@ -235,6 +297,24 @@ mod tests {
         assert!(bank.difference(0) > 1.0);
         bank.relevel(2.0);
         assert!(bank.differences().iter().all(|d| d.abs() < 0.04));
+    }
+
+    #[test]
+    fn means_start_where_the_values_are_and_outlive_a_gap() {
+        let mut means = Means::default();
+        assert_eq!(means.at(0), None);
+        for value in [3.0, f64::NAN, 3.0] {
+            means.update(value);
+        }
+        assert!((0..SCALES).all(|j| means.at(j).is_some_and(|m| (m - 3.0).abs() < 1e-12)));
+        assert_eq!(means.at(SCALES), None);
+        // Two half-lives of the fastest: the old values weigh a quarter of one new one's due.
+        means.update(5.0);
+        let before = means.at(0).unwrap_or(0.0);
+        means.gap(48);
+        assert!((means.at(0).unwrap_or(0.0) - before).abs() < 1e-12);
+        means.update(9.0);
+        assert!(means.at(0).unwrap_or(0.0) > 8.99 && means.at(4).unwrap_or(0.0) < 8.0);
     }
 
     #[test]

@@ -5,10 +5,13 @@
 
 pub mod robust;
 
+pub mod packed;
 pub mod profile;
 pub mod scale;
 
+pub mod alone;
 pub mod ewma;
+pub mod grain;
 
 pub mod count;
 

@@ -26,6 +26,9 @@ const RISE_MAX: i64 = 96;
 /// How many candidates for the earliest onset are remembered.
 const CANDIDATES_MAX: usize = 32;
 
+/// Room is made for so many more at a time: most series have about a dozen.
+const CANDIDATES_MORE: usize = 4;
+
 /// The onset of a move in one direction: a cumulative sum and the instants that compete for its
 /// beginning.
 ///
@@ -51,12 +54,13 @@ pub struct Onset {
     /// The sum above its lowest point so far.
     c: f64,
     /// The first block after the lowest point, while the sum is above it.
-    since: Option<i64>,
+    since: Option<i32>,
     /// The last block before which the sum was within the margin of its lowest point.
-    near: Option<i64>,
+    near: Option<i32>,
     /// Past lowest points within the margin of the present one, oldest first: the first block
     /// after each, and how far it lies above the present one.
-    candidates: Vec<(i64, f64)>,
+    // In single precision: heights are compared with a margin of 12.
+    candidates: Vec<(i32, f32)>,
 }
 
 impl Onset {
@@ -68,14 +72,14 @@ impl Onset {
             return;
         }
         if self.c <= MARGIN {
-            self.near = Some(block);
+            self.near = Some(narrow(block));
         }
         let sum = (self.c + x - ALLOWANCE).min(EVIDENCE_MAX);
         if sum > 0.0 {
             self.c = sum;
-            self.since.get_or_insert(block);
+            self.since.get_or_insert(narrow(block));
             if self.candidates.is_empty() {
-                self.candidates.push((block, 0.0));
+                self.candidates.push((narrow(block), 0.0));
             }
         } else {
             self.lower(-sum, block);
@@ -89,15 +93,15 @@ impl Onset {
 
     /// The first block of the present move; `None` when there is none.
     pub fn since(&self) -> Option<i64> {
-        self.since
+        self.since.map(i64::from)
     }
 
     /// The first and last block at which the present move may have begun; `None` when there is
     /// none.
     pub fn range(&self) -> Option<(i64, i64)> {
-        let since = self.since?;
-        let first = self.candidates.first().map_or(since, |&(block, _)| block.min(since));
-        let last = self.near.map_or(since, |near| near.max(since));
+        let since = self.since()?;
+        let first = self.candidates.first().map_or(since, |&(block, _)| since.min(block.into()));
+        let last = self.near.map_or(since, |near| since.max(near.into()));
         Some((first.saturating_sub(before_allowance(last.saturating_sub(since))), last))
     }
 
@@ -109,16 +113,25 @@ impl Onset {
     /// The sum fell to a new lowest point, `by` below the old one.
     fn lower(&mut self, by: f64, block: i64) {
         (self.c, self.since) = (0.0, None);
+        #[expect(clippy::cast_possible_truncation, reason = "documented on the field")]
         for (_, height) in &mut self.candidates {
-            *height += by;
+            *height += by as f32;
         }
-        self.candidates.retain(|&(_, height)| height <= MARGIN);
+        self.candidates.retain(|&(_, height)| f64::from(height) <= MARGIN);
         // The oldest stays: it bounds the range.
         if self.candidates.len() == CANDIDATES_MAX {
             self.candidates.remove(1);
         }
-        self.candidates.push((block.saturating_add(1), 0.0));
+        if self.candidates.len() == self.candidates.capacity() {
+            self.candidates.reserve_exact(CANDIDATES_MORE);
+        }
+        self.candidates.push((narrow(block.saturating_add(1)), 0.0));
     }
+}
+
+/// A block's number in half the memory: enough for twenty thousand years.
+fn narrow(block: i64) -> i32 {
+    i32::try_from(block).unwrap_or(i32::MAX)
 }
 
 /// How long a steady drift had gone on before its sum began to rise, if it then took `rise`

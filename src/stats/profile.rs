@@ -4,8 +4,7 @@
 //! weekday does differently *every week*: a job that runs on Tuesdays is learned, an incident
 //! that happened on one Tuesday is not.
 
-use serde::{Deserialize, Serialize};
-
+use super::packed::between_bins;
 use super::robust;
 pub use super::scale::ScaleProfile;
 
@@ -16,7 +15,7 @@ pub const SLOTS_PER_WEEK: usize = 2016;
 pub const SLOTS_PER_DAY: usize = 288;
 
 /// Blocks in a bin of 15 minutes: the resolution of a profile.
-const SLOTS_PER_BIN: usize = 3;
+pub(super) const SLOTS_PER_BIN: usize = 3;
 const BINS_PER_DAY: usize = SLOTS_PER_DAY / SLOTS_PER_BIN;
 const BINS_PER_WEEK: usize = SLOTS_PER_WEEK / SLOTS_PER_BIN;
 const DAYS: usize = 7;
@@ -43,12 +42,12 @@ const MASK_SHARE_MAX: f64 = 0.25;
 ///
 /// Holds as many bins as the data could tell apart: 672 for a week, 96 for a day that repeats,
 /// 1 for a constant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WeekProfile {
-    level: f64,
+    pub(super) level: f64,
     // The level is kept apart in full precision: a large level with a small season would
     // otherwise lose its season to rounding.
-    bins: Vec<f32>,
+    pub(super) bins: Vec<f32>,
 }
 
 impl WeekProfile {
@@ -113,12 +112,7 @@ impl WeekProfile {
         if n == 0 {
             return self.level;
         }
-        // In thirds of a bin from the centre of the bin before the first one.
-        let thirds = usize::from(slot) + SLOTS_PER_BIN - 1;
-        let (bin, part) = (thirds / SLOTS_PER_BIN, (thirds % SLOTS_PER_BIN) as f64);
-        let low = f64::from(self.bins[(bin + n - 1) % n]);
-        let high = f64::from(self.bins[bin % n]);
-        self.level + low + (high - low) * part / SLOTS_PER_BIN as f64
+        self.level + between_bins(slot, n, |bin| f64::from(self.bins[bin]))
     }
 
     /// `values[i] − at(slots[i])`; NaN for missing blocks and slots that are skipped.

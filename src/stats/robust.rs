@@ -136,6 +136,16 @@ pub fn spread(values: &mut [f64]) -> Option<f64> {
     Some(((q84 - q16) / 2.0).max((q95 - q05) / MIDDLE_90_SIGMAS))
 }
 
+/// How many places of a replay still remember how it was started: `blocks` from the first finite
+/// value on, or a third of what follows it where that is shorter.
+///
+/// Counted from the first value and not from the first place: a series that is younger than its
+/// window starts later. All places where nothing is finite. Cost: O(n).
+pub fn warm_up(values: &[f64], blocks: usize) -> usize {
+    let first = values.iter().position(|value| value.is_finite()).unwrap_or(values.len());
+    first + blocks.min((values.len() - first) / 3)
+}
+
 /// Moves the finite values to the front, sorts them and returns them.
 pub fn sort_finite(values: &mut [f64]) -> &mut [f64] {
     let values = finite_prefix(values);

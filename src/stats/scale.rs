@@ -23,7 +23,8 @@ const CELL_FLOOR: f64 = 0.3;
 /// The standard deviation of residuals in 16 cells: three hours by working day or weekend.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScaleProfile {
-    cells: [f64; CELLS],
+    // Single precision: an estimate of a spread is known to a few percent.
+    cells: [f32; CELLS],
 }
 
 impl ScaleProfile {
@@ -68,12 +69,12 @@ impl ScaleProfile {
             let shrunk = (weight.sqrt() * own).hypot((1.0 - weight).sqrt() * global);
             shrunk.max(CELL_FLOOR * global)
         });
-        Some(Self { cells })
+        Some(Self { cells: cells.map(narrow) })
     }
 
     /// The spread at a slot; slots of 2016 and above wrap around. Never negative.
     pub fn at(&self, slot: u16) -> f64 {
-        self.cells[cell(slot)]
+        f64::from(self.cells[cell(slot)])
     }
 
     /// The same profile, nowhere below `floor`: the resolution of the measurement, or what is too
@@ -82,7 +83,7 @@ impl ScaleProfile {
     pub fn with_floor(mut self, floor: f64) -> Self {
         if floor.is_finite() {
             for cell in &mut self.cells {
-                *cell = cell.max(floor);
+                *cell = cell.max(narrow(floor));
             }
         }
         self
@@ -101,6 +102,13 @@ fn global(mut residuals: Vec<f64>) -> Option<f64> {
         return Some(spread);
     }
     Some(sizes.iter().map(|size| size / sizes.len() as f64).sum())
+}
+
+/// In single precision; a spread is never so small that it becomes none.
+fn narrow(spread: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to what a f32 holds")]
+    let narrow = spread.min(f64::from(f32::MAX)) as f32;
+    if spread > 0.0 { narrow.max(f32::MIN_POSITIVE) } else { narrow }
 }
 
 /// The cell of a slot.
@@ -138,7 +146,7 @@ mod tests {
         assert!(scale.at(2 * 36) >= 0.3 * scale.at(0));
         let constant = week_of(|_| 0.0);
         assert_eq!(constant.at(7), 0.0);
-        assert_eq!(constant.with_floor(0.02).at(7), 0.02);
+        assert_eq!(constant.with_floor(0.25).at(7), 0.25);
         assert_eq!(constant.with_floor(f64::NAN), constant);
     }
 

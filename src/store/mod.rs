@@ -3,6 +3,7 @@
 //! An operator may open the file with any SQLite tool while the daemon runs; the views
 //! `readable_incidents` and `readable_outbox` show times as dates.
 
+mod archive;
 mod open;
 mod outbox;
 mod retention;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use crate::engine::alert::Alert;
 use crate::time::Timestamp;
 
+pub use archive::StoreArchive;
 pub use outbox::{Outgoing, RowState};
 pub use retention::Limits;
 

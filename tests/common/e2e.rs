@@ -35,7 +35,7 @@ impl World {
     pub(crate) fn simulate(from: Timestamp, to: Timestamp, faults: Vec<FaultPlan>) -> Self {
         let scrape = Span::MINUTE;
         let start = from - HISTORY;
-        let mut lab = Lab::new(lab::Settings { seed: 7, start, scrape, faults }).unwrap();
+        let mut lab = Lab::new(lab::Settings { seed: 3, start, scrape, faults }).unwrap();
         let mut history = History::new(start, scrape);
         while lab.now() < to {
             let scraped = lab.scrape();
@@ -100,6 +100,7 @@ impl Home {
             "[poll]\ninterval = \"{interval}\"\nhistory = \"3w\"\n\n\
              [source]\nkind = \"prometheus\"\nurl = \"{backend}\"\ntimeout = \"5s\"\n\n\
              [store]\nurl = \"sqlite:state.db\"\n\n\
+             [budget]\nalerts = \"0.25/month\"\nnotices = \"1/month\"\n\n\
              [rules]\npaths = [\"{rules}/signals/lab.toml\", \"{rules}/causes/*.toml\"]\n\n\
              [[change]]\nkind = \"deploy\"\nquery = \"lab_build_info\"\nappears = \"version\"\n\n"
         );

@@ -3,6 +3,7 @@
 use grayflag::stats::count::{CountBank, base_rate, count_paths, sds};
 use grayflag::stats::ewma::{Bank, SCALES, bank_paths, scale_sds};
 use grayflag::stats::onset::Onset;
+use grayflag::stats::packed::PackedProfile;
 use grayflag::stats::profile::{ScaleProfile, WeekProfile, mask_incidents, rolling_origin};
 use grayflag::stats::tail::{QUIET_BLOCKS, REARM, Tail, peaks};
 use grayflag::stats::trend::theil_sen;
@@ -207,14 +208,14 @@ proptest! {
     #[test]
     fn snapshots_hold_the_state(values in ordinary(300..400)) {
         let slots: Vec<u16> = (0..2016).cycle().take(values.len()).collect();
-        let profile = WeekProfile::fit(&values, &slots, 0).unwrap();
+        let profile = WeekProfile::fit(&values, &slots, 0).unwrap().pack();
         let (mut bank, mut onset) = (Bank::default(), Onset::default());
         for (&x, block) in values.iter().zip(0..) {
             bank.update(x);
             onset.update(x, block);
         }
         let bytes = postcard::to_stdvec(&(&profile, &bank, &onset)).unwrap();
-        let back: (WeekProfile, Bank, Onset) = postcard::from_bytes(&bytes).unwrap();
+        let back: (PackedProfile, Bank, Onset) = postcard::from_bytes(&bytes).unwrap();
         prop_assert_eq!(back, (profile, bank, onset));
     }
 }

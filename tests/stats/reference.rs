@@ -195,6 +195,8 @@ fn scores_are_combined_as_in_the_reference() {
     });
     assert_all_near(by_scale, &expected["xie_siegmund"], DIGITS);
     assert_near(combine::g_statistic(&table), expected["g"].as_f64().unwrap(), DIGITS);
+    let a = combine::max_score(&table).unwrap();
+    assert_near(a, expected["a"].as_f64().unwrap(), DIGITS);
 }
 
 #[test]

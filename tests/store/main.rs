@@ -10,6 +10,7 @@ use grayflag::store::{Committed, Limits, RowState, Store, StoreError, Tick};
 use grayflag::time::{Span, Timestamp};
 use tempfile::TempDir;
 
+mod archive;
 mod crash;
 mod model;
 

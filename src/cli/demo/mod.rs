@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lab::{FAULTS, Fault, LabError};
 use crate::notify::text::Style;
+use crate::replay::AdvanceError;
 use crate::source::SourceError;
 
 mod stage;
@@ -65,6 +66,9 @@ pub enum DemoError {
     /// The fleet's endpoint cannot be read.
     #[error("cannot read the simulated fleet")]
     Source(#[from] SourceError),
+    /// The watch over it ended early.
+    #[error("cannot watch the simulated fleet")]
+    Advance(#[from] AdvanceError),
     /// The story cannot be written.
     #[error("cannot write the story")]
     Write(#[source] io::Error),

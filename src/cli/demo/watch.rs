@@ -10,6 +10,7 @@ use super::{DemoError, stage};
 use crate::cli::progress::Progress;
 use crate::engine::Settings;
 use crate::engine::alert::Alert;
+use crate::engine::archive::MemoryArchive;
 use crate::engine::grid::BLOCK;
 use crate::lab::{self, Fault, Noticed, rivals};
 use crate::replay::Driver;
@@ -40,7 +41,7 @@ pub(super) async fn watch(
             gzip: false,
             ..Config::new(format!("http://{}", served.address))
         })?,
-        driver: Driver::new(Arc::new(rules), settings()),
+        driver: Driver::new(Arc::new(rules), settings(), Box::<MemoryArchive>::default()),
         alerts: Vec::new(),
         stop,
     };

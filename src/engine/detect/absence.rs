@@ -5,12 +5,17 @@ use crate::engine::history::History;
 
 /// A series counts as expected when it had a value in at least this share of the day before.
 const EXPECTED_SHARE: f64 = 0.5;
+/// Of that day every fifth block is looked at: what goes wrong by the clock, at every full hour,
+/// must not decide.
+const SAMPLED_EVERY: usize = 5;
 /// Missing data is judged over this window (METHODS 8.7): three hours.
 const WINDOW_BLOCKS: i64 = 3 * PER_HOUR;
 /// More than this share missing over the window: the service is silent.
 const SHARE_MAX: f64 = 0.5;
-/// All series missing for this long: silent at once.
-const ALL_BLOCKS: i64 = 3;
+/// All series missing for this long: silent at once, unless longer gaps are a habit.
+pub const ALL_BLOCKS: i64 = 3;
+/// From this many gaps in the history on they are a habit.
+const HABIT_MIN: usize = 3;
 
 /// How much of a service can be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,21 +30,46 @@ pub struct Presence {
     pub since: Option<i64>,
 }
 
-/// Judges the series of one service at `block`, without those that were not asked for: their
-/// silence means nothing.
-pub fn presence<'a>(series: impl Iterator<Item = &'a History>, block: i64) -> Presence {
+/// How long a service may be silent before it is told, learned from when it was: a quarter longer
+/// than its second longest gap where gaps are a habit, three hours at most. The longest may have
+/// been a real outage. `seen` says for each block
+/// whether any series reported.
+pub fn patience(seen: &[bool]) -> i64 {
+    let from = seen.iter().position(|&seen| seen).unwrap_or(seen.len());
+    let gaps = seen[from..].split(|&seen| seen).map(<[bool]>::len);
+    let mut gaps: Vec<i64> = gaps
+        .filter_map(|blocks| i64::try_from(blocks).ok())
+        .filter(|&blocks| blocks >= ALL_BLOCKS)
+        .collect();
+    gaps.sort_unstable();
+    match gaps[..] {
+        [.., second, _] if gaps.len() >= HABIT_MIN => (second * 5 / 4 + 1).min(WINDOW_BLOCKS),
+        _ => ALL_BLOCKS,
+    }
+}
+
+/// Judges the series of one service at `block`, each with the block since which it was asked for
+/// without a break: silence to a question that nobody asked means nothing. Without those that
+/// were not asked for now. `patience` is how many blocks without any series are told.
+pub fn presence<'a>(
+    series: impl Iterator<Item = (&'a History, i64)>,
+    block: i64,
+    patience: i64,
+) -> Presence {
     let mut presence = Presence::default();
-    let (mut missing, mut cells, mut all_gone) = (0_i64, 0_i64, true);
-    for history in series.filter(|history| expected(history, block)) {
+    let (mut missing, mut cells, mut all_gone, mut longest) = (0_i64, 0_i64, true, 0);
+    for (history, asked_from) in series.filter(|(history, _)| expected(history, block)) {
         presence.expected += 1;
-        let run = missing_run(history, block);
+        let asked = (block.saturating_sub(asked_from).saturating_add(1)).clamp(0, WINDOW_BLOCKS);
+        let run = missing_run(history, block, asked);
         if run > 0 {
             presence.missing_now += 1;
         }
-        all_gone &= run >= ALL_BLOCKS;
+        all_gone &= run >= patience;
+        longest = longest.max(run);
         cells += WINDOW_BLOCKS;
-        missing += (0..WINDOW_BLOCKS)
-            .filter(|back| history.at(block - back).is_nan())
+        missing += (0..asked)
+            .filter(|back| !history.is_present(block - back))
             .count()
             .try_into()
             .unwrap_or(0);
@@ -49,33 +79,38 @@ pub fn presence<'a>(series: impl Iterator<Item = &'a History>, block: i64) -> Pr
         }
     }
     let share = if cells == 0 { 0.0 } else { missing as f64 / cells as f64 };
-    let gone = all_gone || (share > SHARE_MAX && presence.missing_now > 0);
+    // A gap within what is usual says nothing, however much of the window it takes.
+    let usual = patience > ALL_BLOCKS && longest < patience;
+    let gone = all_gone || (share > SHARE_MAX && presence.missing_now > 0 && !usual);
     presence.silent = presence.expected > 0 && gone;
     presence
 }
 
-/// Whether a silence that began at `since` is over at `block`: of the series that used to report
-/// before it, at least half do again. Each comes with whether it was asked for; with none that
-/// is remembered there is nothing left to wait for.
-pub fn is_back<'a>(
-    series: impl Iterator<Item = (&'a History, bool)>,
-    since: i64,
-    block: i64,
-) -> bool {
+/// Whether a silence is over at `block`: of the series that used to report before it, which are
+/// given, at least half do again. Each comes with whether it was asked for; with none that is
+/// remembered there is nothing left to wait for.
+pub fn is_back<'a>(series: impl Iterator<Item = (&'a History, bool)>, block: i64) -> bool {
     let (mut before, mut again) = (0_usize, 0_usize);
-    for (history, asked) in series.filter(|(history, _)| reported_before(history, since)) {
+    for (history, asked) in series {
         before += 1;
-        again += usize::from(asked && !history.at(block).is_nan());
+        again += usize::from(asked && history.is_present(block));
     }
     again as f64 >= (1.0 - SHARE_MAX) * before as f64
 }
 
 /// Whether a series that is missing at `block` reported until lately: its absence is no answer.
 pub fn is_missed(history: &History, block: i64) -> bool {
-    history.at(block).is_nan() && expected(history, block)
+    !history.is_present(block) && expected(history, block)
 }
 
-/// Whether a series used to report before a silence that began at `since`.
+/// How many of these series, all of one signal and service, have taken the place of others: they
+/// report at `block` and did not before. A renamed label is no silence.
+pub fn newcomers<'a>(series: impl Iterator<Item = &'a History>, block: i64) -> usize {
+    series.filter(|history| history.is_present(block) && !expected(history, block)).count()
+}
+
+/// Whether a series used to report before a silence that began at `since`. Can be told until five
+/// hours after that.
 pub fn reported_before(history: &History, since: i64) -> bool {
     expected(history, since - 1 + WINDOW_BLOCKS)
 }
@@ -83,16 +118,37 @@ pub fn reported_before(history: &History, since: i64) -> bool {
 /// Whether a series reported on the day before the window.
 fn expected(history: &History, block: i64) -> bool {
     let from = block - WINDOW_BLOCKS - 24 * PER_HOUR;
-    let present =
-        (from..block - WINDOW_BLOCKS).step_by(6).filter(|&b| !history.at(b).is_nan()).count();
-    present as f64 >= EXPECTED_SHARE * (24 * PER_HOUR / 6) as f64
+    let sampled = || (from..block - WINDOW_BLOCKS).step_by(SAMPLED_EVERY);
+    let present = sampled().filter(|&b| history.is_present(b)).count();
+    present as f64 >= EXPECTED_SHARE * sampled().count() as f64
 }
 
-/// How many blocks in a row are missing up to and including `block`, at most the window.
-fn missing_run(history: &History, block: i64) -> i64 {
-    (0..WINDOW_BLOCKS)
-        .take_while(|back| history.at(block - back).is_nan())
-        .count()
-        .try_into()
-        .unwrap_or(0)
+/// How many blocks in a row are missing up to and including `block`, of those that were asked for.
+fn missing_run(history: &History, block: i64, asked: i64) -> i64 {
+    (0..asked).take_while(|back| !history.is_present(block - back)).count().try_into().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_a_habit_from_the_third_on_and_three_hours_are_always_told() {
+        let with = |gaps: &[usize]| {
+            let mut seen = vec![false; 50];
+            for &gap in gaps {
+                seen.extend([true; 100]);
+                seen.extend(vec![false; gap]);
+            }
+            seen.push(true);
+            patience(&seen)
+        };
+        assert_eq!(with(&[]), ALL_BLOCKS);
+        assert_eq!(with(&[20, 20]), ALL_BLOCKS, "two are no habit");
+        assert_eq!(with(&[2, 2, 2, 2]), ALL_BLOCKS, "these were never told");
+        assert_eq!(with(&[8, 20, 12]), 16);
+        assert_eq!(with(&[8, 200, 12]), 16, "one may have been an outage");
+        assert_eq!(with(&[200, 200, 12]), 36);
+        assert_eq!(patience(&[false; 10]), ALL_BLOCKS);
+    }
 }

@@ -8,109 +8,175 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::detect::statistic::Statistic;
 use crate::engine::grid::PER_WEEK;
+use crate::rules::Budget;
 use crate::stats::tail::{QUIET_BLOCKS, REARM, Tail, peaks};
 
 /// Half of the budget for each of A and G (METHODS 2.7).
 const SPLIT: f64 = 0.5;
+/// How much of its unit a threshold rises when the rate falls by a factor of e.
+const FORMULA_SLOPE: f64 = 0.1;
 /// A threshold never falls below this share of the formula's.
-const FORMULA_SHARE_MIN: f64 = 0.8;
+const FORMULA_SHARE_MIN: f64 = 0.4;
 /// With less than two weeks of history everything is 1.3 times harder (METHODS 2.8).
 const COLD_FACTOR: f64 = 1.3;
 /// See [`COLD_FACTOR`].
 const COLD_WEEKS: f64 = 2.0;
-/// Step of the controller at an alarm (METHODS 8.2: 0.05 to 0.1 for a fleet).
-const SERVO_STEP: f64 = 0.1;
+/// Step of a fleet's controller at an alarm, at most (METHODS 8.2).
+const FLEET_STEP: f64 = 0.1;
+/// How far a fleet's controller sinks in a week without alarms, at most.
+const FLEET_PULL: f64 = 0.3;
+/// A new fleet's thresholds are a tenth higher: replays are a little quieter than what comes.
+const CAREFUL: f64 = 0.1;
+/// A fleet's thresholds are at least half of what the replays say.
+const FLEET_LOWEST: f64 = -std::f64::consts::LN_2;
 /// An alert beyond this multiple of its threshold is told even when the budget is used up.
 pub const OVERDRAFT_RATIO: f64 = 1.5;
 
-/// Thresholds of one service for one budget.
+/// One service at one block against both budgets: 1 is at the threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// Statistic over the notice threshold.
+    pub notice: f64,
+    /// Statistic over the alert threshold.
+    pub alert: f64,
+}
+
+/// Heights of A and G that count as one: what the formula expects once a week of each.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct Unit {
     /// For A.
     pub a: f64,
     /// For G.
     pub g: f64,
 }
 
-/// How often the service's statistics reached which heights on normal days.
+impl Unit {
+    fn of(series: usize, families: usize) -> Self {
+        let (series, families) = (series.max(1) as f64, families.max(1) as f64);
+        Self {
+            a: 3.3 + 0.40 * (series / SPLIT).ln(),
+            g: (2.7 + 0.60 * (families / 3.0).ln().max(0.0) + 0.45 * (1.0 / SPLIT).ln()).max(2.0),
+        }
+    }
+
+    /// One number for both: how far the louder of the two is.
+    pub fn ratio(&self, statistic: Statistic) -> f64 {
+        (statistic.a / self.a).max(statistic.g / self.g)
+    }
+}
+
+/// How often the service's statistic reached which heights on normal days.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
-    a: Option<Tail>,
-    g: Option<Tail>,
-    weeks: f64,
-    series: usize,
-    families: usize,
+    /// What the statistic is measured in.
+    pub unit: Unit,
+    /// The tail of its ratio over the replay.
+    pub tail: Option<Tail>,
+    /// Replayed.
+    pub weeks: f64,
 }
 
 impl Calibration {
     /// Measures a replayed path of the statistics; `series` and `families` are how many voted.
     pub fn measure(path: &[Statistic], series: usize, families: usize) -> Self {
         let weeks = path.len() as f64 / PER_WEEK as f64;
-        let tail = |part: fn(&Statistic) -> f64| {
-            let values: Vec<f64> = path.iter().map(part).collect();
-            Tail::fit(&peaks(&values, REARM, QUIET_BLOCKS), weeks)
-        };
-        Self { a: tail(|s| s.a), g: tail(|s| s.g), weeks, series, families }
+        let unit = Unit::of(series, families);
+        let ratios: Vec<f64> = path.iter().map(|&statistic| unit.ratio(statistic)).collect();
+        let tail = Tail::fit(&peaks(&ratios, REARM, QUIET_BLOCKS), weeks);
+        Self { unit, tail, weeks }
     }
 
-    /// Thresholds for `rate` false alarms a week.
-    pub fn limits(&self, rate: f64) -> Limits {
-        let half = (SPLIT * rate).max(1e-6);
-        let series = self.series.max(1) as f64;
-        let families = self.families.max(1) as f64;
-        let formula_a = 3.3 + 0.40 * (series / half).ln().max(0.0);
-        let formula_g = 2.7 + 0.60 * (families / 3.0).ln().max(0.0) + 0.45 * (1.0 / half).ln();
-        let cold = if self.weeks < COLD_WEEKS { COLD_FACTOR } else { 1.0 };
-        Limits {
-            a: cold * blend(formula_a, self.a.as_ref(), half),
-            g: cold * blend(formula_g.max(2.0), self.g.as_ref(), half),
+    /// How far beyond both thresholds a statistic is.
+    pub fn standing(&self, statistic: Statistic, budget: &Budget) -> Standing {
+        let ratio = self.unit.ratio(statistic);
+        Standing {
+            notice: ratio / self.threshold(budget.notices_per_week),
+            alert: ratio / self.threshold(budget.alerts_per_week),
         }
     }
-}
 
-/// A replay that was louder than the formula is believed; one that was quieter only half.
-fn blend(formula: f64, tail: Option<&Tail>, rate: f64) -> f64 {
-    let Some(replayed) = tail.map(|tail| tail.threshold(rate)).filter(|h| h.is_finite()) else {
-        return formula;
-    };
-    if replayed >= formula {
-        replayed
-    } else {
-        (0.5 * (formula + replayed)).max(FORMULA_SHARE_MIN * formula)
+    /// The ratio that is exceeded `rate` times a week on normal days: as the replay says, or the
+    /// formula where there is none.
+    pub fn threshold(&self, rate: f64) -> f64 {
+        let rate = rate.max(1e-6);
+        let formula = 1.0 - FORMULA_SLOPE * rate.ln();
+        let replayed = self.tail.map(|tail| tail.threshold(rate)).filter(|h| h.is_finite());
+        let cold = if self.weeks < COLD_WEEKS { COLD_FACTOR } else { 1.0 };
+        cold * replayed.unwrap_or(formula).max(FORMULA_SHARE_MIN * formula)
     }
 }
 
-impl Limits {
-    /// How far beyond its thresholds a service is: 1 is at the threshold.
-    pub fn ratio(&self, statistic: Statistic) -> f64 {
-        (statistic.a / self.a).max(statistic.g / self.g)
+/// How a controller answers: its step at an alarm, and how far it may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gear {
+    /// What an alarm adds to the logarithm of the factor.
+    step: f64,
+    lowest: f64,
+    highest: f64,
+}
+
+impl Gear {
+    /// Of the controller of one service: evens out what its own calibration got wrong.
+    pub const SERVICE: Self = Self { step: 0.3, lowest: -0.5, highest: 1.1 };
+
+    /// Of the controller of a fleet that may have `per_week` alarms in all. A large fleet takes
+    /// small steps: its alarms come too fast to be chased one by one.
+    pub fn fleet(per_week: f64) -> Self {
+        let step = FLEET_STEP.min(FLEET_PULL / per_week.max(1e-6));
+        Self { step, lowest: FLEET_LOWEST, highest: f64::INFINITY }
     }
 }
 
-/// The fleet's controller: raises thresholds at every alarm and lets them sink in between, so
-/// that the count of alarms stays on budget whatever the data does.
+/// A controller: raises thresholds at every alarm and lets them sink in between, so that the
+/// count of alarms comes out on budget whatever the data does.
 ///
 /// Source: Gibbs and Candès (2021), in its quantile-tracking form; METHODS 2.8 has the bound.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Servo {
-    /// Logarithm of the factor on every threshold of this budget; never below zero.
+    /// Logarithm of the factor on every threshold of this budget.
     ln_factor: f64,
 }
 
+/// How far one alarm turned the fleet's controller and the service's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Turned {
+    /// The fleet's.
+    pub fleet: f64,
+    /// The service's.
+    pub own: f64,
+}
+
 impl Servo {
-    /// The factor on thresholds, at least 1.
+    /// Of a fleet that nobody has watched yet: careful, until its first weeks show how far the
+    /// replays can be trusted.
+    pub fn careful() -> Self {
+        Self { ln_factor: CAREFUL }
+    }
+
+    /// The factor on thresholds.
     pub fn factor(self) -> f64 {
         self.ln_factor.exp()
     }
 
-    /// One block without an alarm, for a fleet that may have `per_week` alarms in all.
-    pub fn relax(&mut self, per_week: f64) {
-        self.ln_factor = (self.ln_factor - SERVO_STEP * per_week / PER_WEEK as f64).max(0.0);
+    /// One block, where `per_week` alarms are accepted.
+    pub fn relax(&mut self, gear: Gear, per_week: f64) {
+        self.turn(gear, -gear.step * per_week / PER_WEEK as f64);
     }
 
-    /// One alarm.
-    pub fn alarm(&mut self) {
-        self.ln_factor += SERVO_STEP;
+    /// One alarm. Returns how far it turned the controller, for [`Self::absolve`].
+    pub fn alarm(&mut self, gear: Gear) -> f64 {
+        self.turn(gear, gear.step)
+    }
+
+    /// An alarm that had turned the controller so far was true: it does not count.
+    pub fn absolve(&mut self, gear: Gear, turned: f64) {
+        self.turn(gear, -turned);
+    }
+
+    fn turn(&mut self, gear: Gear, by: f64) -> f64 {
+        let before = self.ln_factor;
+        self.ln_factor = (before + by).clamp(gear.lowest, gear.highest);
+        self.ln_factor - before
     }
 }
 
@@ -154,25 +220,49 @@ mod tests {
             })
             .collect();
         let calibration = Calibration::measure(&path, 12, 6);
-        let (week, month) = (calibration.limits(1.0), calibration.limits(0.25));
-        assert!(week.a < month.a && week.g < month.g, "{week:?} {month:?}");
-        let cold = Calibration::measure(&path[..2_016], 12, 6).limits(1.0);
-        assert!(cold.a > week.a);
+        let (week, month) = (calibration.threshold(1.0), calibration.threshold(0.25));
+        assert!(week < month, "{week} {month}");
+        let cold = Calibration::measure(&path[..2_016], 12, 6).threshold(1.0);
+        assert!(cold > week);
     }
 
     #[test]
-    fn the_servo_keeps_count_on_budget_for_any_data() {
+    fn the_fleets_servo_keeps_count_on_budget_for_any_data() {
         // A path that is always beyond every finite threshold below 6 (METHODS 2.8's bound).
-        let (mut servo, mut alarms) = (Servo::default(), 0.0);
         let weeks = 8.0;
-        for _ in 0..(8 * PER_WEEK) {
-            servo.relax(1.0);
-            if servo.factor() < 6.0 {
-                servo.alarm();
-                alarms += 1.0;
+        for per_week in [1.0, 40.0] {
+            let gear = Gear::fleet(per_week);
+            let (mut servo, mut alarms) = (Servo::default(), 0.0);
+            for _ in 0..(8 * PER_WEEK) {
+                servo.relax(gear, per_week);
+                if servo.factor() < 6.0 {
+                    let _ = servo.alarm(gear);
+                    alarms += 1.0;
+                }
             }
+            assert!(alarms <= weeks * per_week + 1.0 + 6.0_f64.ln() / gear.step, "{alarms}");
         }
-        assert!(alarms <= weeks + 1.0 + 6.0_f64.ln() / SERVO_STEP, "{alarms}");
+    }
+
+    #[test]
+    fn a_quiet_service_becomes_more_sensitive_and_a_true_alarm_leaves_no_trace() {
+        let mut servo = Servo::default();
+        for _ in 0..(4 * PER_WEEK) {
+            servo.relax(Gear::SERVICE, 1.0);
+        }
+        assert!(servo.factor() < 0.7);
+        let before = servo;
+        let turned = servo.alarm(Gear::SERVICE);
+        assert!(servo.factor() > before.factor());
+        servo.absolve(Gear::SERVICE, turned);
+        assert!((servo.factor() - before.factor()).abs() < 1e-12);
+        for _ in 0..100 {
+            servo.alarm(Gear::SERVICE);
+        }
+        assert!(servo.factor() < 3.1, "a service with much real trouble does not go deaf");
+        let (before, turned) = (servo, servo.alarm(Gear::SERVICE));
+        servo.absolve(Gear::SERVICE, turned);
+        assert_eq!(servo, before, "what added nothing takes nothing off");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Slow drift and small shifts of one series: a bank of high-passed moving averages, each
 //! divided by its own empirical spread (METHODS 2.5, 2.6).
 
+use std::num::NonZeroI64;
+
 use serde::{Deserialize, Serialize};
 
-use crate::engine::baseline::{RESIDUAL_MAX, Residual};
+use crate::engine::baseline::{HOUR, RESIDUAL_MAX, Residual};
+use crate::engine::history::narrow;
 use crate::rules::Worse;
+use crate::stats::alone::believed;
 use crate::stats::count::CountBank;
-use crate::stats::ewma::{Bank, SCALES};
+use crate::stats::ewma::{Bank, Means, PRICES, SCALES};
 use crate::stats::onset::Onset;
 
 /// Blocks with a value that a series needs after a gap before it may vote again.
@@ -14,21 +18,45 @@ const VALID_MIN: u32 = 3;
 /// A gap longer than this fades the memory of what was before: two hours.
 const GAP_BLOCKS: i64 = 24;
 
+/// The unadjusted score must be this many times the threshold: load explains most of what it sees
+/// (METHODS 8.10).
+pub const UNADJUSTED_RATIO: f64 = 1.6;
+
 /// How far one series has moved, in units of its own normal movement.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Drift {
     bank: Bank,
-    counts: CountBank,
+    /// Only where events are counted.
+    counts: Option<Box<Counts>>,
     up: Onset,
     down: Onset,
-    /// Newest block that had a value.
-    last: Option<i64>,
+    /// Newest block that had a value; block 0 is the first of 1970.
+    last: Option<NonZeroI64>,
     /// Blocks with a value in a row.
     valid: u32,
-    /// Positive is up; shortest memory first.
-    scores: [f64; SCALES],
+    /// Positive is up; shortest memory first. Narrow, since there may be a million of these.
+    scores: [f32; SCALES],
     /// Newest residual in standard units.
-    residual: Option<f64>,
+    residual: Option<f32>,
+    /// The same with traffic's part left in, where it is kept.
+    plain: Option<Box<Plain>>,
+    /// True while the slow means stand still.
+    held: bool,
+}
+
+/// What a series does when nothing is excused by traffic.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Plain {
+    bank: Bank,
+    before: f64,
+    score: f64,
+}
+
+/// Moves of rare events.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Counts {
+    bank: CountBank,
+    values: Means,
 }
 
 /// When a move began, in blocks.
@@ -58,27 +86,43 @@ impl Drift {
         let Some(residual) = residual else {
             self.valid = 0;
             self.residual = None;
+            if let Some(plain) = &mut self.plain {
+                plain.before = f64::NAN;
+            }
             return;
         };
-        let gap = self.last.map_or(0, |last| block - last - 1);
+        let gap = self.last.map_or(0, |last| block - last.get() - 1);
         if gap > GAP_BLOCKS {
             let gap = u32::try_from(gap).unwrap_or(u32::MAX);
             self.bank.gap(gap);
-            self.counts.gap(gap);
+            if let Some(plain) = &mut self.plain {
+                plain.bank.gap(gap);
+            }
+            if let Some(counts) = &mut self.counts {
+                counts.bank.gap(gap);
+                counts.values.gap(gap);
+            }
             (self.up, self.down) = (Onset::default(), Onset::default());
         }
         let z = match residual {
             Residual::Level(z) => {
-                self.bank.update(z);
+                let slow = self.bank.slow();
+                self.bank.update(believed(z, self.residual.map_or(f64::NAN, f64::from)));
+                if self.held {
+                    self.bank.relevel(slow);
+                }
                 for (scale, sd) in sds.iter().enumerate() {
-                    self.scores[scale] = self.bank.difference(scale) / sd;
+                    let score = self.bank.difference(scale) / (sd * PRICES[scale]);
+                    self.scores[scale] = narrow(score);
                 }
                 z
             }
-            Residual::Count { events, expected } => {
-                self.counts.update(events, expected);
+            Residual::Count { value, events, expected } => {
+                let counts = self.counts.get_or_insert_default();
+                counts.bank.update(events, expected);
+                counts.values.update(value);
                 for (scale, sd) in sds.iter().enumerate() {
-                    self.scores[scale] = self.counts.score(scale, *sd);
+                    self.scores[scale] = narrow(counts.bank.score(scale, sd * PRICES[scale]));
                 }
                 // Rare events come in bursts: the spread beyond Poisson's is the series' own.
                 let z = (events - expected) / ((expected + 1.0).sqrt() * sds[0].max(1.0));
@@ -88,21 +132,49 @@ impl Drift {
         let moved = z - self.bank.slow();
         self.up.update(moved, block);
         self.down.update(-moved, block);
-        self.residual = Some(z);
-        self.last = Some(block);
+        self.residual = Some(narrow(z));
+        self.last = NonZeroI64::new(block);
         self.valid = self.valid.saturating_add(1);
+    }
+
+    /// Takes in the same block with traffic's part left in; none where nothing is adjusted.
+    /// Needs the block's [`Self::update`] before it.
+    pub fn update_unadjusted(&mut self, z: Option<f64>, sd: f64) {
+        let Some(z) = z else {
+            self.plain = None;
+            return;
+        };
+        let plain = self.plain.get_or_insert_default();
+        let slow = plain.bank.slow();
+        plain.bank.update(believed(z, plain.before));
+        if self.held {
+            plain.bank.relevel(slow);
+        }
+        (plain.before, plain.score) = (z, plain.bank.difference(HOUR) / sd);
+    }
+
+    /// The unadjusted score toward worse over an hour, as it votes: divided by
+    /// [`UNADJUSTED_RATIO`].
+    pub fn unadjusted(&self, worse: Worse) -> Option<f64> {
+        let plain = self.plain.as_ref().filter(|_| self.valid >= VALID_MIN)?;
+        Some(toward(worse, plain.score) / UNADJUSTED_RATIO)
+    }
+
+    /// How far the level has moved over an hour with traffic's part left in.
+    pub fn unadjusted_shift(&self) -> Option<f64> {
+        self.plain.as_ref().map(|plain| plain.bank.difference(HOUR))
+    }
+
+    /// Whether what the series does now may become its new normal: not while the whole fleet
+    /// moves with the calendar.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Scores with the direction that hurts positive, shortest memory first. None: this series
     /// cannot vote, because it has just come (back) or is silent.
     pub fn scores(&self, worse: Worse) -> Option<[f64; SCALES]> {
-        (self.valid >= VALID_MIN).then(|| {
-            self.scores.map(|score| match worse {
-                Worse::Up => score,
-                Worse::Down => -score,
-                Worse::Either => score.abs(),
-            })
-        })
+        (self.valid >= VALID_MIN).then(|| self.scores.map(|score| toward(worse, f64::from(score))))
     }
 
     /// The largest score toward worse, and its scale: the shortest, where several are clipped.
@@ -125,6 +197,12 @@ impl Drift {
         self.bank.difference(scale)
     }
 
+    /// The mean value at a scale, where events are counted: they are capped before they are
+    /// compared, this is not.
+    pub fn mean(&self, scale: usize) -> Option<f64> {
+        self.counts.as_ref()?.values.at(scale)
+    }
+
     /// When the move in this direction began.
     pub fn onset(&self, direction: Direction) -> Option<OnsetEstimate> {
         let onset = match direction {
@@ -138,7 +216,19 @@ impl Drift {
 
     /// The newest residual in standard units.
     pub fn residual(&self) -> Option<f64> {
-        self.residual
+        self.residual.map(f64::from)
+    }
+
+    /// Takes a level in standard units as the new normal, and says which one it replaces. What
+    /// moves from now on began now.
+    pub fn accept_level(&mut self, level: f64) -> f64 {
+        let before = self.bank.slow();
+        self.bank.relevel(level);
+        if let Some(plain) = &mut self.plain {
+            plain.bank.relevel(plain.bank.slow() + level - before);
+        }
+        self.forget_onset();
+        before
     }
 
     /// An incident is over: what moves from now on began now.
@@ -148,11 +238,18 @@ impl Drift {
 
     /// The largest score toward worse when the series was last seen, whether it may vote or not.
     pub fn last_score(&self, worse: Worse) -> f64 {
-        let toward = |score: &f64| match worse {
-            Worse::Up => *score,
-            Worse::Down => -score,
-            Worse::Either => score.abs(),
-        };
-        self.scores.iter().map(toward).fold(f64::NEG_INFINITY, f64::max)
+        self.scores
+            .iter()
+            .map(|&score| toward(worse, f64::from(score)))
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+}
+
+/// A score with the direction that hurts positive.
+fn toward(worse: Worse, score: f64) -> f64 {
+    match worse {
+        Worse::Up => score,
+        Worse::Down => -score,
+        Worse::Either => score.abs(),
     }
 }

@@ -1,7 +1,7 @@
 //! Looks up one piece of evidence and puts it into words.
 
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View, describe};
+use crate::engine::diagnose::scene::{MOVED_MIN, NORMAL_MAX, Scene, View, describe};
 use crate::engine::diagnose::{Weighed, likelihood_ratio};
 use crate::engine::grid::BLOCK;
 use crate::engine::track::{Peer, Tracked};
@@ -65,6 +65,7 @@ fn look(scene: &Scene<'_>, view: View, see: &See) -> Looked {
         See::Services { many } => services(scene, *many),
         See::CalleeAnomalous => callee(scene, view),
         See::InsideMoved => inside(scene, view),
+        See::PeerApart => peer(scene),
     }
 }
 
@@ -343,6 +344,24 @@ fn inside(scene: &Scene<'_>, view: View) -> Looked {
         }
         Some(_) => Looked::new(Some(false), format!("nothing inside of {} moved", scene.root)),
     }
+}
+
+fn peer(scene: &Scene<'_>) -> Looked {
+    let strongest = scene.distances().max_by(|a, b| a.score.total_cmp(&b.score));
+    let farthest = strongest.and_then(|seen| Some((seen, seen.tracked.farthest()?)));
+    let Some((seen, farthest)) = farthest else {
+        return Looked::new(None, format!("peers of {}: fewer than three to compare", scene.root));
+    };
+    if seen.score < MOVED_MIN {
+        let clearly = seen.score < NORMAL_MAX;
+        let text = format!("no peer of {} is apart from the others", scene.root);
+        return Looked::new(clearly.then_some(false), text);
+    }
+    let unit = scene.rules.signals[seen.tracked.signal].unit.as_deref();
+    let (value, others) =
+        (format::value(farthest.value, unit), format::value(farthest.others, unit));
+    let text = format!("{} is {value}, the other peers have {others}", describe(seen.tracked));
+    Looked::new(Some(true), text)
 }
 
 fn callee(scene: &Scene<'_>, view: View) -> Looked {

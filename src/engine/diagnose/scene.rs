@@ -7,8 +7,9 @@ use crate::engine::alert::Culprit;
 use crate::engine::baseline::Load;
 use crate::engine::correlate::{Finding, Graph, Trouble};
 use crate::engine::detect::drift::Direction;
-use crate::engine::service::{Service, matters};
+use crate::engine::service::Service;
 use crate::engine::track::Tracked;
+use crate::engine::vote::matters;
 use crate::format;
 use crate::rules::{Cause, Role, Rules, See};
 use crate::series::Change;
@@ -17,7 +18,7 @@ use crate::time::{Span, Timestamp};
 /// From this score on (either way) a role is in another state than normal (METHODS 2.9).
 pub(crate) const MOVED_MIN: f64 = 2.0;
 /// Below this it is normal; in between, nobody can say.
-const NORMAL_MAX: f64 = 1.0;
+pub(crate) const NORMAL_MAX: f64 = 1.0;
 /// A score between normal and moved.
 const UNSURE: f64 = 1.5;
 /// From this score on a move is a fact, however small.
@@ -87,6 +88,8 @@ impl<'a> Scene<'a> {
         let tracks: &'a [Tracked] = self.tracks;
         tracks.iter().filter(move |tracked| {
             tracked.role == role
+                // One peer apart is not the role: the typical one did not move.
+                && tracked.apart.is_none()
                 && match view {
                     View::Outside if is_call(role) => self.calls_root(tracked),
                     View::Outside if role == Role::Latency => {
@@ -187,7 +190,8 @@ impl<'a> Scene<'a> {
         let mut lines: Vec<String> = self
             .tracks
             .iter()
-            .filter(|tracked| tracked.series.service == self.root && tracked.baseline.is_some())
+            .filter(|t| t.series.service == self.root && t.apart.is_none())
+            .filter(|tracked| tracked.baseline.is_some())
             .filter(|tracked| {
                 tracked.drift.state_score().is_some_and(|score| score.abs() < NORMAL_MAX)
             })
@@ -249,8 +253,25 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The distances between the root's peers that can be judged.
+    pub(crate) fn distances(&self) -> impl Iterator<Item = Seen<'a>> {
+        let tracks: &'a [Tracked] = self.tracks;
+        tracks
+            .iter()
+            .filter(|t| t.apart.is_some() && t.baseline.is_some())
+            .filter(|tracked| tracked.series.service == self.root)
+            .filter_map(|tracked| {
+                let worse = self.rules.signals[tracked.signal].worse;
+                let (score, _) = tracked.drift.strongest(worse)?;
+                let small = score >= MOVED_MIN && !self.matters(tracked);
+                Some(Seen { tracked, score: if small { UNSURE } else { score } })
+            })
+    }
+
     fn calls_root(&self, tracked: &Tracked) -> bool {
-        is_call(tracked.role) && tracked.series.dependency.as_deref() == Some(self.root.as_str())
+        is_call(tracked.role)
+            && tracked.apart.is_none()
+            && tracked.series.dependency.as_deref() == Some(self.root.as_str())
     }
 
     fn is_caller(&self, tracked: &Tracked) -> bool {
@@ -271,7 +292,7 @@ const fn is_call(role: Role) -> bool {
     )
 }
 
-/// A series in words: `dependency_latency of checkout to payments`.
+/// A series in words: `dependency_latency of checkout to payments`, `latency of web (web-2)`.
 pub(crate) fn describe(tracked: &Tracked) -> String {
     let series = &tracked.series;
     let mut text = format!("{} of {}", tracked.role, series.service);
@@ -285,8 +306,10 @@ pub(crate) fn describe(tracked: &Tracked) -> String {
     let rest: Vec<&str> = series
         .labels
         .values()
-        .filter(|value| Some(value.as_str()) != series.dependency.as_deref())
         .map(String::as_str)
+        .filter(|value| Some(*value) != series.dependency.as_deref())
+        .filter(|_| tracked.apart.is_none())
+        .chain(tracked.farthest().map(|farthest| farthest.peer.as_str()))
         .collect();
     if !rest.is_empty() {
         text.extend([" (", &rest.join(", "), ")"]);

@@ -87,6 +87,9 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
     let mut queries = BTreeMap::new();
     for finding in &scene.findings {
         let tracked = &scene.tracks[finding.place];
+        if tracked.apart.is_some() {
+            continue;
+        }
         roles.entry(tracked.role.name()).or_insert_with(|| moved(scene, finding));
     }
     for view in scene.views() {
@@ -127,15 +130,22 @@ fn changes(scene: &Scene<'_>) -> Vec<Changed> {
 
 fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
     let tracked = &scene.tracks[finding.place];
-    let unit = scene.rules.signals[tracked.signal].unit.as_deref();
+    let signal = &scene.rules.signals[tracked.signal];
+    let unit = signal.unit.as_deref();
+    let (mut labels, mut numbers) =
+        (tracked.series.labels.clone(), [tracked.latest, scene.expected(tracked)]);
+    if let Some((farthest, label)) = tracked.farthest().zip(signal.peer.as_ref()) {
+        labels.insert(label.clone(), farthest.peer.clone());
+        numbers = [Some(farthest.value), Some(farthest.others)];
+    }
     Moved {
         service: tracked.series.service.clone(),
         signal: tracked.series.signal.clone(),
         role: tracked.role.name(),
-        labels: tracked.series.labels.clone(),
+        labels,
         query: query_of(scene, tracked),
-        now: format::optional(tracked.latest, unit),
-        expected: format::optional(scene.expected(tracked), unit),
+        now: format::optional(numbers[0], unit),
+        expected: format::optional(numbers[1], unit),
         onset: format::clock(finding.onset, scene.now),
         direction: if finding.direction == Direction::Up { "up" } else { "down" },
     }
@@ -145,8 +155,13 @@ fn query_of(scene: &Scene<'_>, tracked: &Tracked) -> String {
     scene.rules.signals[tracked.signal].query.clone()
 }
 
-/// The peer of the root that is farthest on the bad side of its siblings, where peers differ.
+/// The peer of the root that is apart from its siblings; where none is, the worst one.
 fn worst_peer(scene: &Scene<'_>) -> String {
+    let apart = scene.findings.iter().map(|finding| &scene.tracks[finding.place]);
+    let mut apart = apart.filter(|tracked| tracked.series.service == scene.root);
+    if let Some(farthest) = apart.find_map(Tracked::farthest) {
+        return farthest.peer.clone();
+    }
     let newest = |peer: &Peer| peer.recent.back().map_or(f64::NAN, |&(_, value)| value);
     [Role::Latency, Role::Errors, Role::Cpu]
         .into_iter()

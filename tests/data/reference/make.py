@@ -299,7 +299,9 @@ def main():
     table = np.array([[4 * random.noise() for _ in range(5)] for _ in range(8)])
     clipped = np.clip(table, 0, 6)
     by_scale = np.log(1 - 0.2 + 0.2 * np.exp(clipped**2 / 2)).sum(axis=0)
-    out["combine"] = dict(xie_siegmund=by_scale, g=math.sqrt(2 * by_scale.max()))
+    out["combine"] = dict(
+        xie_siegmund=by_scale, g=math.sqrt(2 * by_scale.max()), a=table.max()
+    )
 
     cases = ((4, 8, 0.5, 30.0), (5, 24, 0.3, 40.0), (6, 48, 0.02, 16.0))
     out["trends"] = [

@@ -1,0 +1,68 @@
+//! Whether a series may vote, and whether its move is large enough for anybody to care.
+
+use crate::engine::baseline::{Baseline, HOUR, Load};
+use crate::engine::detect::apart;
+use crate::engine::detect::drift::Drift;
+use crate::engine::track::Tracked;
+use crate::rules::Signal;
+use crate::stats::ewma::SCALES;
+
+/// Whether a series may vote, and how: its scores toward worse, or zero where the move is
+/// smaller than anybody cares about.
+pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option<[f64; SCALES]> {
+    if tracked.role.is_context() {
+        return None;
+    }
+    let scores = tracked.drift.scores(signal.worse)?;
+    tracked.baseline.as_ref()?;
+    let big_enough = matters(tracked, signal, slot, load);
+    let mut scores = if big_enough { scores } else { scores.map(|score| score.min(0.0)) };
+    if let Some(plain) = tracked.drift.unadjusted(signal.worse)
+        && plain > scores[HOUR]
+        && let Some(baseline) = &tracked.baseline
+        && is_big_unadjusted(&tracked.drift, baseline, signal, slot)
+    {
+        scores[HOUR] = plain;
+    }
+    Some(scores)
+}
+
+/// Whether the move over an hour, with traffic's part left in, is at least `min_effect`.
+pub fn is_big_unadjusted(drift: &Drift, baseline: &Baseline, signal: &Signal, slot: u16) -> bool {
+    let effect = || {
+        let expected = baseline.expected(slot, Load::USUAL)?;
+        let seen = baseline.value_at(drift.unadjusted_shift()?, slot, Load::USUAL)?;
+        Some((seen, expected))
+    };
+    effect().is_some_and(|(seen, expected)| is_effect(signal, seen, expected))
+}
+
+/// Whether two values are at least `min_effect` apart.
+fn is_effect(signal: &Signal, seen: f64, expected: f64) -> bool {
+    let effect = (seen - expected).abs();
+    effect >= signal.min_effect.absolute && effect >= signal.min_effect.relative * expected.abs()
+}
+
+/// Whether the move at the strongest scale is at least `min_effect` in the signal's own unit.
+pub fn matters(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> bool {
+    let Some(baseline) = &tracked.baseline else { return false };
+    match tracked.farthest() {
+        Some(farthest) => baseline.expected(slot, load).is_some_and(|expected| {
+            let seen = tracked.history.weighted_mean(apart::HALF_LIFE);
+            seen.is_some_and(|seen| farthest.matters([seen, expected], signal))
+        }),
+        None => is_big_enough(&tracked.drift, baseline, signal, (slot, load)),
+    }
+}
+
+/// As [`matters`], for a drift at a block.
+pub fn is_big_enough(drift: &Drift, baseline: &Baseline, signal: &Signal, at: (u16, Load)) -> bool {
+    let (slot, load) = at;
+    let Some((_, scale)) = drift.strongest(signal.worse) else { return false };
+    let Some(expected) = baseline.expected(slot, load) else { return false };
+    let seen = baseline
+        .value_at(drift.shift(scale), slot, load)
+        // Counts are capped before they are compared; what they mean to users is not.
+        .or_else(|| Some(drift.mean(scale)? * baseline.unit_load(load)));
+    seen.is_some_and(|seen| is_effect(signal, seen, expected))
+}
