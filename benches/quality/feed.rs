@@ -1,0 +1,94 @@
+//! Feeds a set to the engine, block by block, as a source would.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grayflag::engine::alert::Alert;
+use grayflag::engine::grid::BLOCK;
+use grayflag::engine::{Engine, Settings};
+use grayflag::series::{Batch, Labels, Sample, Series};
+use grayflag::time::{Span, Timestamp};
+
+use crate::sets::{Set, WEEK};
+
+/// What the engine made of a set.
+#[derive(Debug, Default)]
+pub(crate) struct Lived {
+    /// Per service, how far it was beyond its notice threshold in each live block, without the
+    /// controllers; NaN where it could not be judged.
+    pub(crate) ratios: BTreeMap<String, Vec<f64>>,
+    /// Everything that was told.
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// A Monday, midnight.
+fn start() -> Timestamp {
+    "2026-01-05T00:00:00Z".parse().unwrap()
+}
+
+/// When a block begins.
+pub(crate) fn time_of(block: usize) -> Timestamp {
+    start() + BLOCK.times(i64::try_from(block).unwrap())
+}
+
+/// Settings that learn from all of a set's history.
+pub(crate) fn settings(set: &Set) -> Settings {
+    Settings {
+        interval: BLOCK,
+        history: time_of(4 * WEEK) - start(),
+        timezone: jiff::tz::TimeZone::UTC,
+        alerts_from: time_of(set.learn),
+        pages_url: None,
+        source_url: None,
+    }
+}
+
+/// The batch of one block.
+pub(crate) struct Batches<'a> {
+    set: &'a Set,
+    bound: Vec<Vec<Arc<Series>>>,
+}
+
+impl<'a> Batches<'a> {
+    pub(crate) fn new(set: &'a Set) -> Self {
+        let bind = |signal: &str, service: &str| {
+            Arc::new(Series::new(signal, service, None, None, Labels::new()))
+        };
+        let bound = set
+            .subjects
+            .iter()
+            .map(|s| set.signals.iter().map(|signal| bind(&signal.name, &s.name)).collect())
+            .collect();
+        Self { set, bound }
+    }
+
+    pub(crate) fn at(&self, block: usize) -> Batch {
+        let mut batch = Batch { span: Span::from_mins(5), ..Batch::default() };
+        for (subject, bound) in self.set.subjects.iter().zip(&self.bound) {
+            for (values, series) in subject.series.iter().zip(bound) {
+                if let Some(&value) = values.get(block).filter(|value| value.is_finite()) {
+                    batch.samples.push(Sample { series: series.clone(), value });
+                }
+            }
+        }
+        batch
+    }
+}
+
+/// Lives through a whole set at a budget of notices a week.
+pub(crate) fn live(set: &Set, notices_per_week: f64) -> Lived {
+    let mut engine = Engine::new(set.rules(notices_per_week), settings(set));
+    let batches = Batches::new(set);
+    let blocks = set.subjects[0].series[0].len();
+    let mut lived = Lived::default();
+    for block in 0..blocks {
+        lived.alerts.extend(engine.step(time_of(block), &batches.at(block)).alerts);
+        if set.learn <= block {
+            for subject in &set.subjects {
+                let ratio = engine.standing(&subject.name).map_or(f64::NAN, |s| s.notice);
+                lived.ratios.entry(subject.name.clone()).or_default().push(ratio);
+            }
+        }
+    }
+    lived
+}

@@ -1,0 +1,84 @@
+//! Every figure of docs/quality.md, from fixed seeds.
+//!
+//! `cargo bench --bench quality` runs all sections, `cargo bench --bench quality -- budget delay`
+//! some. `--tuning` uses other seeds: constants are chosen on those, and judged on the rest.
+//! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
+//! `--fleets 20` simulates so many fleets.
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed benchmark")]
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+#![allow(clippy::print_stderr, reason = "progress of a run of minutes")]
+#![expect(clippy::disallowed_methods, reason = "it tells how long a section took")]
+
+mod budget;
+mod calm;
+mod delay;
+mod feed;
+mod fleet;
+mod incidents;
+mod joint;
+mod picture;
+mod real;
+mod report;
+mod rivals;
+mod robustness;
+mod sets;
+mod stream;
+mod work;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What the command line asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Sections to run; all when empty.
+    sections: Vec<String>,
+    /// First seed: judging seeds begin at 1001, tuning seeds at 1.
+    pub(crate) seed: u64,
+    /// Print only: figures from tuning seeds judge nothing.
+    pub(crate) tuning: bool,
+    /// Where real data sets are.
+    pub(crate) data: Option<PathBuf>,
+    /// How many fleets to simulate instead of a section's own number.
+    pub(crate) fleets: Option<u64>,
+}
+
+/// Measures a section and publishes it.
+type Section = fn(&Options);
+
+fn options() -> Options {
+    let mut sections = Vec::new();
+    let (mut tuning, mut data, mut fleets) = (false, None, None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bench" => {}
+            "--tuning" => tuning = true,
+            "--fleets" => fleets = arguments.next().and_then(|n| n.parse().ok()),
+            "--data" => data = arguments.next().map(PathBuf::from),
+            _ => sections.push(argument),
+        }
+    }
+    Options { sections, seed: if tuning { 1 } else { 1_001 }, tuning, data, fleets }
+}
+
+fn main() {
+    let options = options();
+    let wanted = |name: &str| {
+        options.sections.is_empty() || options.sections.iter().any(|section| section == name)
+    };
+    let sections: [(&str, Section); 5] = [
+        ("budget", budget::run),
+        ("delay", delay::run),
+        ("joint", joint::run),
+        ("incidents", incidents::run),
+        ("robustness", robustness::run),
+    ];
+    for (name, run) in sections {
+        if wanted(name) {
+            let started = Instant::now();
+            run(&options);
+            eprintln!("{name}: {:.0} s", started.elapsed().as_secs_f64());
+        }
+    }
+}
