@@ -25,22 +25,9 @@ const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 
 fn signal(name: &str, role: Role, peer: Option<&str>) -> Signal {
     Signal {
-        name: name.to_owned(),
-        role,
-        query: name.to_owned(),
-        service: "service".to_owned(),
         peer: peer.map(str::to_owned),
-        dependency: None,
-        split: vec![],
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
         min_effect: MinEffect { relative: 0.10, absolute: 0.0 },
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: vec![],
+        ..Signal::plain(name, role)
     }
 }
 

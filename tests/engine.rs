@@ -11,7 +11,7 @@ use std::sync::Arc;
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::outcome::Outcome;
 use grayflag::engine::{Engine, Settings, snapshot};
-use grayflag::rules::{MinEffect, Role, Rules, Signal};
+use grayflag::rules::{Role, Rules, Signal};
 use grayflag::series::{Batch, Labels, Sample, Series};
 use grayflag::time::{Span, Timestamp};
 use rand::{RngExt as _, SeedableRng as _};
@@ -21,33 +21,12 @@ use shared_archive::Shared;
 
 const WEEKS: i64 = 3;
 
-fn signal(name: &str, role: Role) -> Signal {
-    Signal {
-        name: name.to_owned(),
-        role,
-        query: name.to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: vec![],
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: vec![],
-    }
-}
-
 fn rules() -> Arc<Rules> {
     let signals = vec![
-        signal("traffic", Role::Traffic),
-        signal("p99", Role::Latency),
-        signal("cpu", Role::Cpu),
-        signal("wait", Role::PoolWait),
+        Signal::plain("traffic", Role::Traffic),
+        Signal::plain("p99", Role::Latency),
+        Signal::plain("cpu", Role::Cpu),
+        Signal::plain("wait", Role::PoolWait),
     ];
     Arc::new(Rules { signals, ..Rules::default() })
 }

@@ -19,27 +19,6 @@ use grayflag::time::{Span, Timestamp};
 const BLOCK: Span = Span::from_mins(5);
 const HISTORY: Span = Span::from_hours(24 * 14);
 
-fn signal(name: &str, role: Role) -> Signal {
-    Signal {
-        name: name.to_owned(),
-        role,
-        query: name.to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: vec![],
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: vec![],
-    }
-}
-
 fn start() -> Timestamp {
     "2026-03-02T00:00:00Z".parse().unwrap()
 }
@@ -118,7 +97,8 @@ fn states(alerts: &[Alert]) -> Vec<(Timestamp, State)> {
 
 #[test]
 fn silence_that_lasts_for_days_is_no_recovery() {
-    let mut engine = engine(&[signal("p99", Role::Latency), signal("cpu", Role::Cpu)]);
+    let mut engine =
+        engine(&[Signal::plain("p99", Role::Latency), Signal::plain("cpu", Role::Cpu)]);
     let usual = |name: &str, block| Some(log_normal(block, i64::from(name == "cpu"), 0.0));
     assert_eq!(states(&feed(&mut engine, start() - HISTORY, hours(2), usual)), []);
     let alerts = feed(&mut engine, hours(2), hours(62), |_, _| None);
@@ -131,7 +111,8 @@ fn silence_that_lasts_for_days_is_no_recovery() {
 
 #[test]
 fn a_silence_that_comes_back_is_another_incident() {
-    let mut engine = engine(&[signal("p99", Role::Latency), signal("cpu", Role::Cpu)]);
+    let mut engine =
+        engine(&[Signal::plain("p99", Role::Latency), Signal::plain("cpu", Role::Cpu)]);
     let first = 24;
     let alerts = feed(&mut engine, start() - HISTORY, hours(6), |name, block| {
         let back = name == "p99" && (first + 3..first + 15).contains(&block);
@@ -145,7 +126,8 @@ fn a_silence_that_comes_back_is_another_incident() {
 
 #[test]
 fn only_what_a_silence_took_is_told_as_silent() {
-    let mut engine = engine(&[signal("p99", Role::Latency), signal("lag", Role::Staleness)]);
+    let mut engine =
+        engine(&[Signal::plain("p99", Role::Latency), Signal::plain("lag", Role::Staleness)]);
     let alerts = feed(&mut engine, start() - HISTORY, hours(4), |name, block| {
         // The second one was switched off three days before.
         let until = if name == "lag" { -3 * 288 } else { 24 };
@@ -158,7 +140,7 @@ fn only_what_a_silence_took_is_told_as_silent() {
 #[test]
 fn a_sick_series_that_vanishes_has_not_recovered() {
     let signals = ["traffic", "cpu", "gc", "p99"]
-        .map(|name| signal(name, Role::from_name(name).unwrap_or(Role::Latency)));
+        .map(|name| Signal::plain(name, Role::from_name(name).unwrap_or(Role::Latency)));
     let mut engine = engine(&signals);
     let sick = |name: &str, block: i64| {
         let i = ["traffic", "cpu", "gc", "p99"].iter().position(|n| *n == name).unwrap();
@@ -174,14 +156,14 @@ fn a_sick_series_that_vanishes_has_not_recovered() {
 
 #[test]
 fn an_outage_after_weeks_without_one_error_matters() {
-    let mut errors = signal("errors", Role::Errors);
+    let mut errors = Signal::plain("errors", Role::Errors);
     errors.min_effect = MinEffect { relative: 0.5, absolute: 0.05 };
-    let mut throttled = signal("throttled", Role::Throttled);
+    let mut throttled = Signal::plain("throttled", Role::Throttled);
     throttled.min_effect = MinEffect { relative: 0.5, absolute: 0.1 };
     for (one, outage) in [(&errors, 0.9), (&throttled, 0.9), (&throttled, 5.0)] {
         // Nothing at all, and a blip now and then.
         for usual in [0.0, 0.001] {
-            let mut engine = engine(&[one.clone(), signal("cpu", Role::Cpu)]);
+            let mut engine = engine(&[one.clone(), Signal::plain("cpu", Role::Cpu)]);
             let alerts = feed(&mut engine, start() - HISTORY, hours(2), |name, block| {
                 Some(match name {
                     "cpu" => 0.4 + 0.02 * noise(block, 1),
@@ -220,7 +202,8 @@ fn what_ended_is_not_the_onset_of_what_comes_next() {
 
 #[test]
 fn a_relapse_is_an_incident_of_its_own() {
-    let mut engine = engine(&[signal("p99", Role::Latency), signal("cpu", Role::Cpu)]);
+    let mut engine =
+        engine(&[Signal::plain("p99", Role::Latency), Signal::plain("cpu", Role::Cpu)]);
     let alerts = feed(&mut engine, start() - HISTORY, hours(72), |name, block| {
         // Four hours in every ten.
         let sick = block >= 0 && block % 120 < 48 && name == "p99";
@@ -251,7 +234,8 @@ fn a_young_series_with_a_step_is_not_masked() {
 
 #[test]
 fn a_change_from_the_future_hides_no_other() {
-    let mut engine = engine(&[signal("p99", Role::Latency), signal("cpu", Role::Cpu)]);
+    let mut engine =
+        engine(&[Signal::plain("p99", Role::Latency), Signal::plain("cpu", Role::Cpu)]);
     let usual = |name: &str, block| Some(log_normal(block, i64::from(name == "cpu"), 0.0));
     feed(&mut engine, start() - HISTORY, hours(2), usual);
     let change = |at: &str, what: &str| Change {
@@ -285,9 +269,9 @@ fn numbers_at_the_edge_stay_numbers() {
 
 #[test]
 fn a_queue_that_was_always_empty_has_no_learned_objective() {
-    let mut queue = signal("queue", Role::QueueAge);
+    let mut queue = Signal::plain("queue", Role::QueueAge);
     queue.min_effect.absolute = 1.0;
-    let mut engine = engine(&[queue, signal("cpu", Role::Cpu)]);
+    let mut engine = engine(&[queue, Signal::plain("cpu", Role::Cpu)]);
     let alerts = feed(&mut engine, start() - HISTORY, hours(4), |name, block| {
         Some(match name {
             "queue" if block >= 0 => 0.001,
@@ -301,7 +285,7 @@ fn a_queue_that_was_always_empty_has_no_learned_objective() {
 
 #[test]
 fn no_alert_comes_before_it_may() {
-    let rules = Rules { signals: vec![signal("p99", Role::Latency)], ..Rules::default() };
+    let rules = Rules { signals: vec![Signal::plain("p99", Role::Latency)], ..Rules::default() };
     let alerts_from = start() + Span::from_secs(150);
     let mut engine = Engine::new(Arc::new(rules), Settings { alerts_from, ..settings("UTC") });
     let alerts = feed(&mut engine, start() - HISTORY, hours(3), |_, block| {
@@ -349,8 +333,8 @@ fn absurd_values_give_alerts_that_hold_only_numbers() {
         Role::PoolUse,
     ];
     let mut signals: Vec<Signal> =
-        roles.iter().zip(0..).map(|(&role, i)| signal(&format!("s{i}"), role)).collect();
-    signals.push(signal("traffic", Role::Traffic));
+        roles.iter().zip(0..).map(|(&role, i)| Signal::plain(&format!("s{i}"), role)).collect();
+    signals.push(Signal::plain("traffic", Role::Traffic));
     signals[7].limit = Some(1e30);
     let rules = Rules { signals, ..Rules::default() };
     // Both change their clocks within these weeks: March 8th and March 29th. The second run's

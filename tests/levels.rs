@@ -7,7 +7,7 @@ use std::sync::Arc;
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::outcome::{Crept, Relevelled};
 use grayflag::engine::{Engine, Settings};
-use grayflag::rules::{Budget, MinEffect, Role, Rules, Signal};
+use grayflag::rules::{Budget, Role, Rules, Signal};
 use grayflag::series::{Batch, Change, ChangeKind, Labels, Sample, Series};
 use grayflag::time::{Span, Timestamp};
 use rand::{RngExt as _, SeedableRng as _};
@@ -21,24 +21,7 @@ const ROLES: [Role; 4] = [Role::Latency, Role::Memory, Role::Cpu, Role::PoolWait
 const SIGMA: f64 = 0.06;
 
 fn signal(role: Role) -> Signal {
-    Signal {
-        name: role.name().to_owned(),
-        role,
-        query: role.name().to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: vec![],
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: vec![],
-    }
+    Signal::plain(role.name(), role)
 }
 
 fn start() -> Timestamp {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use grayflag::engine::grid::BLOCK;
 use grayflag::engine::{Engine, Settings};
-use grayflag::rules::{MinEffect, Role, Rules, Signal};
+use grayflag::rules::{Role, Rules, Signal};
 use grayflag::series::{Batch, Labels, Sample, Series};
 use grayflag::store::Store;
 use grayflag::time::{Span, Timestamp};
@@ -95,24 +95,7 @@ fn cost(services: usize) -> Cost {
 }
 
 fn signal((name, role): (&str, Role)) -> Signal {
-    Signal {
-        name: name.to_owned(),
-        role,
-        query: name.to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: vec![],
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: vec![],
-    }
+    Signal::plain(name, role)
 }
 
 /// Four bytes a block would be 32 KB; a hundred thousand series would need 3 GB.

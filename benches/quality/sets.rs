@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use grayflag::lab::synthetic::{self, Kind};
-use grayflag::rules::{MinEffect, Role, Rules, Scale, Signal, Worse};
-use grayflag::time::Span;
+use grayflag::rules::{Role, Rules, Scale, Signal, Worse};
 
 /// Blocks of five minutes in a week.
 pub(crate) const WEEK: usize = 2_016;
@@ -40,24 +39,7 @@ impl Set {
 
 /// A signal that has no meaning but its numbers.
 pub(crate) fn plain_signal(name: &str, worse: Worse, scale: Scale) -> Signal {
-    Signal {
-        name: name.to_owned(),
-        role: Role::Custom,
-        query: name.to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: Vec::new(),
-        unit: None,
-        worse,
-        scale,
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: Vec::new(),
-    }
+    Signal { worse, scale, ..Signal::plain(name, Role::Custom) }
 }
 
 /// Simulated services of `width` independent series each.

@@ -16,7 +16,7 @@ use crate::engine::alert::{Alert, State};
 use crate::engine::grid::BLOCK;
 use crate::engine::outcome::Silence;
 use crate::engine::{Engine, Settings};
-use crate::rules::{Budget, MinEffect, Role, Rules, Signal};
+use crate::rules::{Budget, Role, Rules, Signal};
 use crate::series::{Batch, Change, Labels, Sample, Series, Unanswered};
 use crate::time::{Span, Timestamp};
 
@@ -113,7 +113,7 @@ impl Plan {
         Fleet {
             plan: self.clone(),
             lines: lines.collect(),
-            signals: signals.into_iter().map(|(name, role)| signal(name, role)).collect(),
+            signals: signals.into_iter().map(|(name, role)| Signal::plain(name, role)).collect(),
             unasked: Vec::new(),
             changes: Vec::new(),
         }
@@ -208,28 +208,6 @@ impl Lived {
     /// How many incidents opened.
     pub fn count(&self) -> usize {
         self.incidents().count()
-    }
-}
-
-/// A signal by name and role, with what is usual for the role.
-pub fn signal(name: &str, role: Role) -> Signal {
-    Signal {
-        name: name.to_owned(),
-        role,
-        query: name.to_owned(),
-        service: "service".to_owned(),
-        peer: None,
-        dependency: None,
-        split: Vec::new(),
-        unit: None,
-        worse: role.worse(),
-        scale: role.scale(),
-        min_effect: MinEffect::default(),
-        min_traffic: None,
-        limit: None,
-        delay: Span::ZERO,
-        breakdown: None,
-        requires: Vec::new(),
     }
 }
 

@@ -67,6 +67,31 @@ pub struct Signal {
     pub requires: Vec<String>,
 }
 
+impl Signal {
+    /// A signal that says nothing but its name and role: its query is its name, the rest is what
+    /// is usual for the role.
+    pub fn plain(name: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            role,
+            query: name.to_owned(),
+            service: SERVICE_LABEL.to_owned(),
+            peer: None,
+            dependency: None,
+            split: Vec::new(),
+            unit: None,
+            worse: role.worse(),
+            scale: role.scale(),
+            min_effect: MinEffect::default(),
+            min_traffic: None,
+            limit: None,
+            delay: Span::ZERO,
+            breakdown: None,
+            requires: Vec::new(),
+        }
+    }
+}
+
 /// The smallest change worth telling: it must exceed both parts that are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MinEffect {

@@ -1,7 +1,7 @@
 //! Series that do not move but jump: flat, quantised, interpolated between buckets, rare.
 
-use grayflag::lab::dirt::{DAY, Fleet, HOUR, signal};
-use grayflag::rules::{MinTraffic, Role};
+use grayflag::lab::dirt::{DAY, Fleet, HOUR};
+use grayflag::rules::{MinTraffic, Role, Signal};
 
 use super::{all, plan, raise, told};
 
@@ -17,7 +17,7 @@ fn chance(i: usize, stream: usize) -> f64 {
 /// One service with one more series, made by block.
 fn with(name: &str, role: Role, value: impl Fn(usize) -> f64) -> Fleet {
     let mut fleet = plan(1, 1).fleet();
-    fleet.signals.push(signal(name, role));
+    fleet.signals.push(Signal::plain(name, role));
     let line = fleet.add(name, 0, &[]);
     line.values.iter_mut().enumerate().for_each(|(block, x)| *x = value(block));
     fleet

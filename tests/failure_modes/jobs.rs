@@ -2,8 +2,8 @@
 
 use grayflag::engine::alert::{Alert, Severity};
 use grayflag::engine::grid::BLOCK;
-use grayflag::lab::dirt::{DAY, Fleet, HOUR, Lived, signal};
-use grayflag::rules::Role;
+use grayflag::lab::dirt::{DAY, Fleet, HOUR, Lived};
+use grayflag::rules::{Role, Signal};
 use grayflag::series::{Change, ChangeKind};
 
 use super::{all, caused, plan, raise, told};
@@ -34,7 +34,7 @@ fn nightly_and_hourly_jobs_wake_nobody() {
 fn the_sawtooth_of_garbage_collection_is_no_incident() {
     for period in [4, 14, 72] {
         let mut fleet = plan(1, 1).fleet();
-        fleet.signals.push(signal("heap", Role::Memory));
+        fleet.signals.push(Signal::plain("heap", Role::Memory));
         let line = fleet.add("heap", 0, &[]);
         // The collector is no clock: a period differs from the next by up to a quarter.
         let mut filled = 0.0;
