@@ -158,6 +158,70 @@ pub struct Unanswered {
     pub reason: String,
 }
 
+/// What a breakdown query should tell about an incident: which values of one label hold more than
+/// their usual share. Asked by the engine, answered by whoever drives it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Question {
+    /// Name of the signal whose breakdown is asked for.
+    pub signal: String,
+    /// The service in trouble.
+    pub service: String,
+    /// Label to break down by: one of the signal's `breakdown.by`.
+    pub label: String,
+    /// When the trouble began: what lies before is the baseline.
+    pub onset: Timestamp,
+    /// The newest instant that counts.
+    pub until: Timestamp,
+}
+
+/// What came of a [`Question`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What was asked.
+    pub question: Question,
+    /// Per value of the label: its level before the onset and since, in the query's unit; or why
+    /// nobody knows.
+    pub values: Result<Vec<LabelValue>, String>,
+}
+
+/// One value of a label, before an incident and in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelValue {
+    /// The value.
+    pub value: String,
+    /// Mean over the baseline window, in the query's unit.
+    pub before: f64,
+    /// Mean since the onset.
+    pub since: f64,
+}
+
+/// What a person said about an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was right to tell.
+    Useful,
+    /// Nothing was wrong.
+    False,
+    /// Something was unusual, and meant to be.
+    Expected,
+    /// Another incident told the same already.
+    Duplicate,
+}
+
+/// Feedback on one incident.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Feedback {
+    /// Position in the order in which feedback was given: rising, so that none is used twice.
+    pub number: i64,
+    /// Id of the incident.
+    pub incident: String,
+    /// What it was worth.
+    pub verdict: Verdict,
+    /// Id of the true cause, where somebody found it.
+    pub cause: Option<String>,
+}
+
 /// Everything that a source knows about one tick.
 ///
 /// A series that is missing here although its signal was answered is silent at this tick; a
@@ -177,6 +241,10 @@ pub struct Batch {
     pub calls: Vec<(String, String)>,
     /// Signals that could not be asked.
     pub unanswered: Vec<Unanswered>,
+    /// What came of the questions that the engine had after the last tick.
+    pub answers: Vec<Answer>,
+    /// Feedback that was given since the last batch, in order of number.
+    pub feedback: Vec<Feedback>,
 }
 
 #[cfg(test)]

@@ -101,7 +101,8 @@ fn what_is_left_out_comes_from_the_role() {
 fn every_form_of_see_is_understood() {
     let two_hours = Span::from_hours(2);
     let role = |is| See::RoleIs { role: Role::Retries, is };
-    let change = |kind, onset, within| See::Change { kind, onset, within };
+    let climbing = See::RoleIs { role: Role::Memory, is: RoleState::Climbing };
+    let change = |kind, onset, within| See::Change { kinds: vec![kind], onset, within };
     for (written, want) in [
         (r#"{ role = "retries", is = "rising" }"#, role(RoleState::Rising)),
         (r#"{ role = "retries", is = "falling" }"#, role(RoleState::Falling)),
@@ -124,6 +125,14 @@ fn every_form_of_see_is_understood() {
             change(ChangeKind::Maintenance, ChangeSide::Inside, Span::HOUR),
         ),
         (
+            r#"{ change = "settings", onset = "after" }"#,
+            See::Change {
+                kinds: vec![ChangeKind::Config, ChangeKind::Flag],
+                onset: ChangeSide::After,
+                within: two_hours,
+            },
+        ),
+        (
             r#"{ change = "flag", onset = "before" }"#,
             change(ChangeKind::Flag, ChangeSide::Before, two_hours),
         ),
@@ -133,7 +142,21 @@ fn every_form_of_see_is_understood() {
         (r#"{ services = "many" }"#, See::Services { many: true }),
         (r#"{ services = "one" }"#, See::Services { many: false }),
         (r#"{ callee = "anomalous" }"#, See::CalleeAnomalous),
-        (r#"{ peer = "apart" }"#, See::PeerApart),
+        (r#"{ peer = "apart" }"#, See::PeerApart { of: None }),
+        (r#"{ peer = "apart", of = "cache_hit" }"#, See::PeerApart { of: Some(Role::CacheHit) }),
+        (r#"{ role = "memory", is = "climbing" }"#, climbing),
+        (r#"{ windows = "deploy" }"#, See::WindowsWorse { kind: ChangeKind::Deploy }),
+        (r#"{ versions = "mixed" }"#, See::VersionsMixed),
+        (r#"{ traffic = "knee" }"#, See::TrafficKnee),
+        (r#"{ loop = "closing" }"#, See::LoopClosing),
+        (r#"{ dependencies = "several" }"#, See::Dependencies { several: true }),
+        (
+            r#"{ value = "dominates", of = "errors", label = "tenant" }"#,
+            See::ValueDominates { of: Some(Role::Errors), label: Some("tenant".to_owned()) },
+        ),
+        (r#"{ value = "dominates" }"#, See::ValueDominates { of: None, label: None }),
+        (r#"{ boundary = "clock" }"#, See::AtBoundary),
+        (r#"{ recurs = "clock" }"#, See::RecursByClock),
         (r#"{ inside = "moved" }"#, See::InsideMoved),
     ] {
         let set = load(&format!(

@@ -68,7 +68,7 @@ fn the_absence_of_a_deploy_never_speaks_for_one() {
         .rev()
         .collect();
     let see = See::Change {
-        kind: ChangeKind::Deploy,
+        kinds: vec![ChangeKind::Deploy],
         onset: ChangeSide::After,
         within: Span::from_hours(2),
     };

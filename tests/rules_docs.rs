@@ -56,7 +56,9 @@ fn table(form: &str) -> Table {
 /// The words that the parser takes for the keys of a form, roles and spans aside.
 fn words_taken(form: &str) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    for key in table(form).keys().filter(|key| !["role", "first", "then"].contains(&key.as_str())) {
+    // These take any role, or any label.
+    let open = ["role", "first", "then", "of", "label"];
+    for key in table(form).keys().filter(|key| !open.contains(&key.as_str())) {
         let mut wrong = table(form);
         wrong.insert(key.clone(), Value::from("no-such-word-anywhere"));
         let told = problems_with(&Value::Table(wrong).to_string());

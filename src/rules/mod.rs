@@ -151,9 +151,11 @@ pub struct Evidence {
 ///
 /// In files: `{ role = "retries", is = "rising" }`, `{ first = "dependency_latency", then =
 /// "retries", within = "2h" }`, `{ change = "deploy", onset = "after", within = "2h" }`,
-/// `{ versions = "new-worse" }`, `{ traffic = "explains" }`, `{ goodput = "flat-while-attempts-grow" }`,
-/// `{ services = "many" }`, `{ callee = "anomalous" }`, `{ inside = "moved" }`,
-/// `{ peer = "apart" }`.
+/// `{ windows = "deploy" }`, `{ versions = "new-worse" }`, `{ traffic = "explains" }`,
+/// `{ goodput = "flat-while-attempts-grow" }`, `{ loop = "closing" }`, `{ services = "many" }`,
+/// `{ callee = "anomalous" }`, `{ dependencies = "one" }`, `{ inside = "moved" }`,
+/// `{ peer = "apart", of = "cache_hit" }`, `{ value = "dominates", of = "errors", label =
+/// "tenant" }`, `{ boundary = "clock" }`, `{ recurs = "clock" }`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum See {
     /// A role of the suspected service is in a state.
@@ -172,21 +174,32 @@ pub enum See {
         /// Longest lag that counts.
         within: Span,
     },
-    /// A change event of a kind lies near the onset.
+    /// A change event of one of these kinds lies near the onset.
     Change {
-        /// Which kind of event.
-        kind: ChangeKind,
+        /// Which kinds of event.
+        kinds: Vec<ChangeKind>,
         /// Where the onset lies relative to the event.
         onset: ChangeSide,
         /// How far after (or before) the event still counts.
         within: Span,
     },
+    /// Weak signals of the past began inside change windows of this kind more often than chance.
+    WindowsWorse {
+        /// Which kind of change.
+        kind: ChangeKind,
+    },
     /// Peers that run the newest version are worse than those that run the old one.
     NewVersionWorse,
+    /// The trouble began while two versions ran side by side, and they still do.
+    VersionsMixed,
     /// The traffic's own move explains the incident's other moves.
     TrafficExplains,
+    /// The trouble comes with traffic above a level (the knee), and traffic is above it now.
+    TrafficKnee,
     /// Attempts grow while goodput does not.
     GoodputFlatWhileAttemptsGrow,
+    /// Slowness, retries, load and waiting feed each other: several stages of the loop, in order.
+    LoopClosing,
     /// How many services are in trouble: one alone, or many at once.
     Services {
         /// True looks for three or more services, false for exactly one.
@@ -194,11 +207,31 @@ pub enum See {
     },
     /// A service that this one calls is anomalous itself.
     CalleeAnomalous,
+    /// Of the dependencies that the service calls, and that are measured, how many are worse.
+    Dependencies {
+        /// True looks for more than one, false for exactly one among several.
+        several: bool,
+    },
     /// The service that is called shows what is wrong inside it: a pool, queue, lock or resource
     /// of its own moved. Only known from the point of view of its callers.
     InsideMoved,
     /// One peer of the service is apart from the others, which are as always.
-    PeerApart,
+    PeerApart {
+        /// On this role; on any where none is given.
+        of: Option<Role>,
+    },
+    /// One value of a breakdown label holds far more than its usual share.
+    ValueDominates {
+        /// Of a signal of this role; of any where none is given.
+        of: Option<Role>,
+        /// A value of this label; of any where none is given.
+        label: Option<String>,
+    },
+    /// The onset lies at a boundary of the clock or calendar: midnight, the turn of a week, month
+    /// or year, or a clock change, in UTC or the configured zone.
+    AtBoundary,
+    /// The service stirred at this clock time on earlier days too.
+    RecursByClock,
 }
 
 /// The state of a role near an incident's onset.
@@ -210,6 +243,8 @@ pub enum RoleState {
     Falling,
     /// Inside its baseline.
     Normal,
+    /// Rising steadily for hours, whatever traffic does.
+    Climbing,
     /// Reported before, reports no more.
     Silent,
 }

@@ -1,6 +1,6 @@
 //! `see = { … }`: what evidence looks for.
 
-use super::parse_signal::role;
+use super::parse_signal::{label, role};
 use super::{ChangeSide, RoleState, See};
 use crate::problem::{At, Table, listed};
 use crate::series::ChangeKind;
@@ -13,7 +13,7 @@ pub const WITHIN_DEFAULT: Span = Span::from_hours(2);
 pub const WITHIN_MAX: Span = Span::WEEK;
 
 /// The key that tells the form, the form's further keys, and how it is written.
-const FORMS: [(&str, &[&str], &str); 10] = [
+const FORMS: [(&str, &[&str], &str); 16] = [
     ("role", &["is"], "{ role = \"retries\", is = \"rising\" }"),
     (
         "first",
@@ -21,19 +21,26 @@ const FORMS: [(&str, &[&str], &str); 10] = [
         "{ first = \"pool_wait\", then = \"latency\", within = \"2h\" }",
     ),
     ("change", &["onset", "within"], "{ change = \"deploy\", onset = \"after\", within = \"2h\" }"),
+    ("windows", &[], "{ windows = \"deploy\" }"),
     ("versions", &[], "{ versions = \"new-worse\" }"),
     ("traffic", &[], "{ traffic = \"explains\" }"),
     ("goodput", &[], "{ goodput = \"flat-while-attempts-grow\" }"),
+    ("loop", &[], "{ loop = \"closing\" }"),
     ("services", &[], "{ services = \"many\" }"),
     ("callee", &[], "{ callee = \"anomalous\" }"),
+    ("dependencies", &[], "{ dependencies = \"one\" }"),
     ("inside", &[], "{ inside = \"moved\" }"),
-    ("peer", &[], "{ peer = \"apart\" }"),
+    ("peer", &["of"], "{ peer = \"apart\", of = \"cache_hit\" }"),
+    ("value", &["of", "label"], "{ value = \"dominates\", of = \"errors\", label = \"tenant\" }"),
+    ("boundary", &[], "{ boundary = \"clock\" }"),
+    ("recurs", &[], "{ recurs = \"clock\" }"),
 ];
 
-const STATES: [(&str, RoleState); 4] = [
+const STATES: [(&str, RoleState); 5] = [
     ("rising", RoleState::Rising),
     ("falling", RoleState::Falling),
     ("normal", RoleState::Normal),
+    ("climbing", RoleState::Climbing),
     ("silent", RoleState::Silent),
 ];
 
@@ -99,14 +106,24 @@ fn read(table: &Table<'_>, lead: &str) -> Option<See> {
         }
         "first" => order(table),
         "change" => {
-            let kinds = ChangeKind::ALL.map(|kind| (kind.name(), kind));
-            let kind = table.choice("change", &kinds);
+            let kinds = table.choice("change", &kinds());
             let onset = table.required("onset", |t, key| t.choice(key, &SIDES));
             let within = within(table);
-            Some(See::Change { kind: kind?.value, onset: onset?.value, within: within? })
+            let kinds = kinds?.value.to_vec();
+            Some(See::Change { kinds, onset: onset?.value, within: within? })
         }
-        "versions" => word(table, "versions", &[("new-worse", See::NewVersionWorse)]),
-        "traffic" => word(table, "traffic", &[("explains", See::TrafficExplains)]),
+        "windows" => {
+            let kinds = ChangeKind::ALL.map(|kind| (kind.name(), kind));
+            Some(See::WindowsWorse { kind: table.choice("windows", &kinds)?.value })
+        }
+        "versions" => {
+            let words = [("new-worse", See::NewVersionWorse), ("mixed", See::VersionsMixed)];
+            word(table, "versions", &words)
+        }
+        "traffic" => {
+            let words = [("explains", See::TrafficExplains), ("knee", See::TrafficKnee)];
+            word(table, "traffic", &words)
+        }
         "goodput" => {
             let words = [("flat-while-attempts-grow", See::GoodputFlatWhileAttemptsGrow)];
             word(table, "goodput", &words)
@@ -116,10 +133,32 @@ fn read(table: &Table<'_>, lead: &str) -> Option<See> {
                 [("many", See::Services { many: true }), ("one", See::Services { many: false })];
             word(table, "services", &words)
         }
-        "peer" => word(table, "peer", &[("apart", See::PeerApart)]),
+        "loop" => word(table, "loop", &[("closing", See::LoopClosing)]),
+        "dependencies" => {
+            let words = [("one", false), ("several", true)];
+            Some(See::Dependencies { several: table.choice("dependencies", &words)?.value })
+        }
+        "peer" => {
+            let of = role(table, "of");
+            word(table, "peer", &[("apart", See::PeerApart { of })])
+        }
+        "value" => {
+            let label = label(table, "label").map(|label| label.value.to_owned());
+            let see = See::ValueDominates { of: role(table, "of"), label };
+            word(table, "value", &[("dominates", see)])
+        }
+        "boundary" => word(table, "boundary", &[("clock", See::AtBoundary)]),
+        "recurs" => word(table, "recurs", &[("clock", See::RecursByClock)]),
         "inside" => word(table, "inside", &[("moved", See::InsideMoved)]),
         _ => word(table, "callee", &[("anomalous", See::CalleeAnomalous)]),
     }
+}
+
+/// What stands for several kinds of change, and each kind by its name.
+fn kinds() -> Vec<(&'static str, &'static [ChangeKind])> {
+    const SETTINGS: &[ChangeKind] = &[ChangeKind::Config, ChangeKind::Flag];
+    let one = ChangeKind::ALL.iter().map(|kind| (kind.name(), std::slice::from_ref(kind)));
+    one.chain([("settings", SETTINGS), ("any", ChangeKind::ALL.as_slice())]).collect()
 }
 
 fn word(table: &Table<'_>, key: &'static str, words: &[(&str, See)]) -> Option<See> {

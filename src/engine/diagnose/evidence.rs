@@ -58,14 +58,22 @@ fn look(scene: &Scene<'_>, view: View, see: &See) -> Looked {
     match see {
         See::RoleIs { role, is } => role_is(scene, view, *role, *is),
         See::Order { first, then, within } => order(scene, view, (*first, *then), *within),
-        See::Change { kind, onset, within } => change(scene, *kind, *onset, *within),
+        See::Change { kinds, onset, within } => change(scene, kinds, *onset, *within),
         See::NewVersionWorse => versions(scene),
         See::TrafficExplains => traffic(scene),
         See::GoodputFlatWhileAttemptsGrow => goodput(scene, view),
         See::Services { many } => services(scene, *many),
         See::CalleeAnomalous => callee(scene, view),
         See::InsideMoved => inside(scene, view),
-        See::PeerApart => peer(scene),
+        See::PeerApart { of } => peer(scene, *of),
+        See::WindowsWorse { .. }
+        | See::VersionsMixed
+        | See::TrafficKnee
+        | See::LoopClosing
+        | See::Dependencies { .. }
+        | See::ValueDominates { .. }
+        | See::AtBoundary
+        | See::RecursByClock => Looked::new(None, "not looked up".to_owned()),
     }
 }
 
@@ -78,6 +86,7 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
         RoleState::Falling => scene.moved(view, role, Direction::Down),
         RoleState::Normal => scene.normal(view, role),
         RoleState::Silent => Some(false),
+        RoleState::Climbing => None,
     };
     Looked::new(seen, movement(scene, strongest.tracked, strongest.score))
 }
@@ -140,8 +149,13 @@ fn order(scene: &Scene<'_>, view: View, roles: (Role, Role), within: Span) -> Lo
     Looked::new(seen, text)
 }
 
-fn change(scene: &Scene<'_>, kind: ChangeKind, side: ChangeSide, within: Span) -> Looked {
-    let of_root = |c: &&Change| c.kind == kind && c.service == scene.root;
+fn change(scene: &Scene<'_>, kinds: &[ChangeKind], side: ChangeSide, within: Span) -> Looked {
+    let of_root = |c: &&Change| kinds.contains(&c.kind) && c.service == scene.root;
+    let kind = match kinds {
+        [kind] => kind.name(),
+        kinds if kinds.len() == ChangeKind::ALL.len() => "change",
+        _ => "change of settings",
+    };
     let [earliest, latest] = scene.onset_range;
     let near = scene.changes.iter().filter(of_root).find(|c| match side {
         ChangeSide::Inside => latest >= c.at && earliest <= c.end.unwrap_or(c.at + BLOCK),
@@ -150,15 +164,15 @@ fn change(scene: &Scene<'_>, kind: ChangeKind, side: ChangeSide, within: Span) -
         }
         ChangeSide::Before => latest + ONSET_SLACK < c.at && c.at <= scene.onset + within,
     });
-    let watched = scene.rules.changes.iter().any(|rule| rule.kind == kind)
-        || scene.changes.iter().any(|c| c.kind == kind);
+    let watched = scene.rules.changes.iter().any(|rule| kinds.contains(&rule.kind))
+        || scene.changes.iter().any(|c| kinds.contains(&c.kind));
     if !watched {
         return Looked::new(None, format!("{kind} of {}: nobody reports these", scene.root));
     }
     let text = match near {
         Some(c) => {
             let at = format::clock(c.at, scene.now);
-            format!("{kind} of {} at {at} ({}), onset {}", c.service, c.what, lag(scene, c))
+            format!("{} of {} at {at} ({}), onset {}", c.kind, c.service, c.what, lag(scene, c))
         }
         None if side == ChangeSide::Before => {
             format!("it did not begin before a {kind} of {}", scene.root)
@@ -167,7 +181,7 @@ fn change(scene: &Scene<'_>, kind: ChangeKind, side: ChangeSide, within: Span) -
     };
     let mut looked = Looked::new(Some(near.is_some()), text);
     if side != ChangeSide::Before {
-        looked.chance = Some(chance_of_change(scene, kind, within));
+        looked.chance = Some(chance_of_change(scene, kinds, within));
     }
     looked
 }
@@ -185,10 +199,13 @@ fn lag(scene: &Scene<'_>, change: &Change) -> String {
 
 /// Chance that a change falls near any instant, from how often this service changes: one that
 /// deploys ten times a day proves little by having deployed (METHODS 2.9).
-fn chance_of_change(scene: &Scene<'_>, kind: ChangeKind, within: Span) -> f64 {
+fn chance_of_change(scene: &Scene<'_>, kinds: &[ChangeKind], within: Span) -> f64 {
     let since = scene.onset - RATE_WINDOW;
     let before = |c: &&Change| {
-        c.kind == kind && c.service == scene.root && c.at >= since && c.at < scene.onset - within
+        kinds.contains(&c.kind)
+            && c.service == scene.root
+            && c.at >= since
+            && c.at < scene.onset - within
     };
     let count = scene.changes.iter().filter(before).count() as f64;
     let share = within.as_secs_f64() / RATE_WINDOW.as_secs_f64();
@@ -346,8 +363,9 @@ fn inside(scene: &Scene<'_>, view: View) -> Looked {
     }
 }
 
-fn peer(scene: &Scene<'_>) -> Looked {
-    let strongest = scene.distances().max_by(|a, b| a.score.total_cmp(&b.score));
+fn peer(scene: &Scene<'_>, of: Option<Role>) -> Looked {
+    let distances = scene.distances().filter(|seen| of.is_none_or(|of| seen.tracked.role == of));
+    let strongest = distances.max_by(|a, b| a.score.total_cmp(&b.score));
     let farthest = strongest.and_then(|seen| Some((seen, seen.tracked.farthest()?)));
     let Some((seen, farthest)) = farthest else {
         return Looked::new(None, format!("peers of {}: fewer than three to compare", scene.root));
