@@ -52,6 +52,21 @@ pub fn probability(p: f64) -> String {
     }
 }
 
+/// A probability in the words of intelligence analysts, which people understand alike: Intelligence
+/// Community Directive 203, Analytic Standards (2015), section D.6.e.
+pub fn likelihood(p: f64) -> &'static str {
+    match p {
+        0.95.. => "almost certain",
+        0.8.. => "very likely",
+        0.55.. => "likely",
+        0.45.. => "about even",
+        0.2.. => "unlikely",
+        0.05.. => "very unlikely",
+        _ if p.is_nan() => "not known",
+        _ => "remote",
+    }
+}
+
 /// How often a normal day would show this, from its p-value: `1 in 2,500`.
 pub fn chance(p_value: f64) -> String {
     if p_value.is_nan() || p_value <= 0.0 {
@@ -248,6 +263,19 @@ mod tests {
             (f64::NAN, "not known"),
         ] {
             assert_eq!(probability(p), expected);
+        }
+        for (p, expected) in [
+            (1.0, "almost certain"),
+            (0.95, "almost certain"),
+            (0.949, "very likely"),
+            (0.71, "likely"),
+            (0.5, "about even"),
+            (0.449, "unlikely"),
+            (0.18, "very unlikely"),
+            (0.049, "remote"),
+            (f64::NAN, "not known"),
+        ] {
+            assert_eq!(likelihood(p), expected, "{p}");
         }
         for (p, expected) in [
             (0.000_4, "1 in 2,500"),

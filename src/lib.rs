@@ -7,6 +7,7 @@
 // The modules in the order in which they depend on each other.
 pub mod format;
 pub mod problem;
+pub mod selector;
 pub mod series;
 pub mod time;
 
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod changes;
 pub mod store;
 
+pub mod http;
 pub mod lab;
 pub mod notify;
 pub mod source;
@@ -26,6 +28,8 @@ pub mod source;
 pub mod replay;
 
 pub mod config;
+
+pub mod rule_test;
 
 pub mod daemon;
 

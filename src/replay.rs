@@ -9,12 +9,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::changes::SeenChanges;
+use crate::changes::outside::Outside;
 use crate::engine::archive::{Archive, ArchiveError};
 use crate::engine::grid::BLOCK;
 use crate::engine::outcome::Outcome;
 use crate::engine::snapshot::SnapshotError;
 use crate::engine::{Engine, Settings};
 use crate::rules::Rules;
+use crate::series::{Answer, Feedback};
 use crate::source::{Prometheus, ReadPlan, SourceError, VALUES_MAX};
 use crate::time::{Span, Timestamp};
 
@@ -29,9 +31,12 @@ const VALUES_AIMED: usize = VALUES_MAX / 4;
 pub struct Driver {
     engine: Engine,
     seen: SeenChanges,
+    outside: Outside,
     plan: ReadPlan,
     settings: Settings,
     warnings: Vec<String>,
+    /// What people said since the last tick, in order of number.
+    feedback: Vec<Feedback>,
 }
 
 /// What a driver keeps beside the engine's own snapshot.
@@ -39,6 +44,8 @@ pub struct Driver {
 struct Kept {
     engine: Vec<u8>,
     seen: SeenChanges,
+    /// The number of the last posted change that the engine was given.
+    posted: i64,
     /// A restart must not move it: what was missed while down may alert.
     alerts_from: Timestamp,
 }
@@ -77,8 +84,10 @@ impl Driver {
             plan: ReadPlan::new(&rules),
             engine: Engine::with_archive(rules, settings.clone(), archive),
             seen: SeenChanges::default(),
+            outside: Outside::default(),
             settings,
             warnings: Vec::new(),
+            feedback: Vec::new(),
         }
     }
 
@@ -104,8 +113,10 @@ impl Driver {
             plan: ReadPlan::new(&rules),
             engine: Engine::restore(rules, settings.clone(), version, &kept.engine, archive)?,
             seen,
+            outside: Outside::new(kept.posted),
             settings,
             warnings: Vec::new(),
+            feedback: Vec::new(),
         })
     }
 
@@ -118,6 +129,7 @@ impl Driver {
         let kept = Kept {
             engine: self.engine.snapshot()?,
             seen: self.seen.clone(),
+            posted: self.outside.taken(),
             alerts_from: self.settings.alerts_from,
         };
         postcard::to_stdvec(&kept).map_err(|e| SnapshotError::Damaged(e.to_string()))
@@ -126,6 +138,11 @@ impl Driver {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Changes that are not in the metrics, on their way to the engine.
+    pub fn outside(&mut self) -> &mut Outside {
+        &mut self.outside
     }
 
     /// The next tick to process.
@@ -145,6 +162,19 @@ impl Driver {
     /// The last tick of the history before the first that may alert, while that is being learned.
     pub fn learns_until(&self) -> Option<Timestamp> {
         self.is_learning(self.next_tick()).then(|| self.settings.alerts_from - BLOCK)
+    }
+
+    /// Hands over what people said about incidents: the engine hears of it with the next tick.
+    /// What it has heard already, or is waiting to be, is left out.
+    pub fn tell(&mut self, feedback: Vec<Feedback>) {
+        let seen = self.feedback_told();
+        self.feedback.extend(feedback.into_iter().filter(|word| word.number > seen));
+    }
+
+    /// Number of the newest feedback that was handed over.
+    pub fn feedback_told(&self) -> i64 {
+        let waiting = self.feedback.last().map(|word| word.number);
+        waiting.unwrap_or_else(|| self.engine.feedback_seen())
     }
 
     /// What the backend's answers of the last [`Self::advance`] were warned of, each once.
@@ -188,7 +218,13 @@ impl Driver {
                     reason: "it holds no tick".to_owned(),
                 }));
             }
-            while let Some((at, batch)) = reading.next_batch(&mut self.seen) {
+            while reading.has_next() {
+                // Before the batch is taken: whoever stops waiting here has missed nothing.
+                let answers = self.answers(source).await;
+                let Some((at, mut batch)) = reading.next_batch(&mut self.seen) else { break };
+                batch.answers = answers;
+                batch.feedback = std::mem::take(&mut self.feedback);
+                batch.changes.extend(self.outside.due(at));
                 let outcome = self.engine.step(at, &batch);
                 if let Some(problem) = self.engine.archive_problem() {
                     return Err(problem.into());
@@ -201,6 +237,15 @@ impl Driver {
                 return Err(error.into());
             }
         }
+    }
+
+    /// What the source says to the questions that the engine has.
+    async fn answers(&self, source: &Prometheus) -> Vec<Answer> {
+        let questions = self.engine.questions();
+        if questions.is_empty() {
+            return Vec::new();
+        }
+        source.answers(&questions, self.engine.rules()).await
     }
 
     /// Ticks before the first that may alert lie on the grid of blocks: weeks are read coarsely.
@@ -221,10 +266,15 @@ impl Driver {
         loop {
             let ahead = step.times(i64::try_from(ticks - 1).unwrap_or(0));
             let to = last.min(from + ahead);
-            match source.read(&mut self.plan, from, to, step).await {
+            let read = source.read(&mut self.plan, from, to, step);
+            // Side by side: annotations that do not come hold nobody up for long.
+            match tokio::join!(read, self.outside.read(from, to)) {
                 // More series than were known: less of the time at once.
-                Err(SourceError::Range { .. }) if ticks > 1 => ticks /= 2,
-                other => return other,
+                (Err(SourceError::Range { .. }), _) if ticks > 1 => ticks /= 2,
+                (other, warnings) => {
+                    self.warnings.extend(warnings);
+                    return other;
+                }
             }
         }
     }
@@ -236,7 +286,7 @@ mod tests {
 
     use super::*;
     use crate::engine::archive::MemoryArchive;
-    use crate::series::Batch;
+    use crate::series::{Batch, Verdict};
 
     /// Every tick from the first, as long as `count` says, with whether it only teaches.
     fn ticks(alerts_from: &str, interval: Span, count: usize) -> Vec<(Timestamp, bool)> {
@@ -259,6 +309,36 @@ mod tests {
                 (tick, learning)
             })
             .collect()
+    }
+
+    #[test]
+    fn the_engine_is_told_every_word_once() {
+        let settings = Settings {
+            interval: Span::MINUTE,
+            history: Span::HOUR,
+            timezone: TimeZone::UTC,
+            alerts_from: Timestamp::from_secs(0),
+            pages_url: None,
+            source_url: None,
+        };
+        let archive = Box::<MemoryArchive>::default();
+        let mut driver = Driver::new(Arc::new(Rules::default()), settings, archive);
+        let word = |number| Feedback {
+            number,
+            incident: "gone".to_owned(),
+            verdict: Verdict::Useful,
+            cause: None,
+        };
+        driver.tell(vec![word(2), word(5)]);
+        assert_eq!((driver.feedback_told(), driver.engine().feedback_seen()), (5, 0));
+        driver.tell(vec![word(5), word(6)]);
+        assert_eq!(driver.feedback.iter().map(|w| w.number).collect::<Vec<_>>(), [2, 5, 6]);
+        let feedback = std::mem::take(&mut driver.feedback);
+        let batch = Batch { span: Span::MINUTE, feedback, ..Batch::default() };
+        let _ = driver.engine.step(Timestamp::from_secs(600), &batch);
+        assert_eq!((driver.feedback_told(), driver.engine().feedback_seen()), (6, 6));
+        driver.tell(vec![word(6)]);
+        assert!(driver.feedback.is_empty());
     }
 
     #[test]

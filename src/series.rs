@@ -209,6 +209,27 @@ pub enum Verdict {
     Duplicate,
 }
 
+impl Verdict {
+    /// Every verdict, in order.
+    pub const ALL: [Self; 4] = [Self::Useful, Self::False, Self::Expected, Self::Duplicate];
+
+    /// The name used in files, requests and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Useful => "useful",
+            Self::False => "false",
+            Self::Expected => "expected",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Feedback on one incident.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Feedback {

@@ -11,12 +11,13 @@ use std::path::Path;
 /// Top-level modules, lowest first. A module may name its own row and the rows above it in this
 /// table; within a row two modules never name each other both ways.
 const LAYERS: &[&[&str]] = &[
-    &["problem", "format", "time", "series"],
+    &["problem", "format", "time", "series", "selector"],
     &["stats"],
     &["rules"],
     &["engine"],
-    &["changes", "store", "notify", "source", "lab", "replay"],
+    &["changes", "store", "notify", "source", "lab", "replay", "http"],
     &["config"],
+    &["rule_test"],
     // Only what stands below this line may know what time it is.
     &["clock"],
     &["daemon", "cli"],
@@ -27,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
 /// vocabulary that every stage may name; the last is the engine itself, which drives the stages and
 /// may name them all.
 const STAGES: &[&[&str]] = &[
-    &["alert", "grid", "outcome"],
+    &["alert", "changes", "grid", "outcome"],
     &["archive"],
     &["history"],
     &["transform"],
@@ -37,14 +38,31 @@ const STAGES: &[&[&str]] = &[
     &["track"],
     &["peers"],
     &["vote"],
+    &["stirs"],
     &["service"],
     &["learn"],
     &["calendar"],
     &["correlate"],
     &["forecast"],
+    &["breakdown"],
+    &["past"],
+    &["experience"],
     &["diagnose"],
     &["lifecycle"],
-    &["mod", "controllers", "incidents", "message", "relevel", "creep", "scores", "snapshot"],
+    &[
+        "mod",
+        "controllers",
+        "incidents",
+        "explain",
+        "feedback",
+        "message",
+        "naming",
+        "questions",
+        "relevel",
+        "creep",
+        "scores",
+        "snapshot",
+    ],
 ];
 
 /// What code that must give the same result for the same calls never says.

@@ -13,6 +13,42 @@ use serde_json::{Value, json};
 /// Longer than this without any facts filled in is not a step but an essay.
 const STEP_CHARS_MAX: usize = 280;
 
+/// Pairs that are easily taken for each other (the first is true, the second must lose).
+const LOOK_ALIKES: [(&str, &str); 29] = [
+    ("hot-tenant", "overload"),
+    ("overload", "hot-tenant"),
+    ("overload", "resource-contention"),
+    ("overload", "third-party-throttling"),
+    ("resource-contention", "overload"),
+    ("resource-contention", "log-flood"),
+    ("log-flood", "resource-contention"),
+    ("write-race", "data-shape"),
+    ("write-race", "mixed-deploy"),
+    ("data-shape", "write-race"),
+    ("data-shape", "hot-tenant"),
+    ("data-shape", "bad-deploy"),
+    ("cache-divergence", "instance-outlier"),
+    ("instance-outlier", "cache-divergence"),
+    ("instance-outlier", "bad-deploy"),
+    ("bad-deploy", "instance-outlier"),
+    ("bad-deploy", "config-change"),
+    ("bad-deploy", "mixed-deploy"),
+    ("mixed-deploy", "bad-deploy"),
+    ("config-change", "bad-deploy"),
+    ("config-change", "pool-exhaustion"),
+    ("third-party-throttling", "retry-amplification"),
+    ("retry-amplification", "third-party-throttling"),
+    ("slow-dependency", "network-path"),
+    ("slow-dependency", "retry-amplification"),
+    ("network-path", "slow-dependency"),
+    ("pool-exhaustion", "slow-dependency"),
+    ("resource-leak", "resource-contention"),
+    ("time-boundary", "queue-backlog"),
+];
+
+/// One piece of evidence moves the odds of two look-alikes apart by at least this factor.
+const APART_MIN: f64 = 2.0;
+
 /// The shipped causes by file name without its ending. Each file is read alone and without any
 /// problem: what a rule file can get wrong in general is the parser's to say.
 fn shipped() -> BTreeMap<String, Cause> {
@@ -54,21 +90,22 @@ fn rich() -> Value {
     };
     json!({
         "service": "checkout", "culprit": "payments", "dependency": "payments",
-        "since": "02:12 UTC", "ago": "3h10m", "peer": "checkout-3",
+        "label": "tenant", "value": "acme", "since": "02:12 UTC", "ago": "3h10m", "peer": "checkout-3",
         "services": ["checkout", "payments", "web"],
         "signals": [signal("latency"), signal("cpu")],
         "changes": [{"kind": "deploy", "service": "checkout", "at": "02:05 UTC", "what": "v41"}],
         "roles": by_role(&signal),
         "queries": by_role(&|role| json!(format!("max by (service) (lab_{role})"))),
+        "seen_before": "the same pattern was seen at 2026-02-11 03:10 UTC, lasted 2h10m",
     })
 }
 
 /// An incident of which almost nothing is known.
 fn bare() -> Value {
     json!({
-        "service": "checkout", "culprit": "checkout", "dependency": "", "since": "02:12 UTC",
-        "ago": "3h10m", "peer": "", "services": ["checkout"], "signals": [], "changes": [],
-        "roles": {}, "queries": {},
+        "service": "checkout", "culprit": "checkout", "dependency": "", "label": "", "value": "",
+        "since": "02:12 UTC", "ago": "3h10m", "peer": "", "services": ["checkout"], "signals": [],
+        "changes": [], "roles": {}, "queries": {}, "seen_before": "",
     })
 }
 
@@ -105,6 +142,35 @@ fn evidence_says_something_for_and_against() {
             cause.evidence.iter().any(|one| (one.likely < one.otherwise) == against)
         };
         assert!(cause.evidence.is_empty() || (speaks(true) && speaks(false)), "{name}");
+    }
+}
+
+#[test]
+fn no_piece_of_evidence_is_counted_twice() {
+    for (name, cause) in &shipped() {
+        for (i, one) in cause.evidence.iter().enumerate() {
+            let again = cause.evidence[..i].iter().any(|other| other.see == one.see);
+            assert!(!again, "{name}: {:?}", one.see);
+        }
+    }
+}
+
+/// How far seeing what the first cause expects moves its odds away from those of the second.
+fn apart(true_one: &Cause, rival: &Cause) -> f64 {
+    let factor = |e: &Evidence| e.likely / e.otherwise;
+    let of = |cause: &Cause, one: &Evidence| {
+        cause.evidence.iter().find(|e| e.see == one.see).map_or(1.0, factor)
+    };
+    let expected = true_one.evidence.iter().filter(|e| e.likely > e.otherwise);
+    expected.map(|one| factor(one) / of(rival, one)).fold(1.0, f64::max)
+}
+
+#[test]
+fn look_alikes_are_told_apart_by_what_is_seen() {
+    let causes = shipped();
+    for (true_one, rival) in LOOK_ALIKES {
+        let factor = apart(&causes[true_one], &causes[rival]);
+        assert!(factor >= APART_MIN, "{true_one} against {rival}: {factor:.1}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use grayflag::config::{self, Machine, World};
 use grayflag::problem::{Problems, SourceFile};
-use grayflag::rules;
+use grayflag::{rule_test, rules};
 
 /// The machine's files, with an environment of its own.
 struct Bare;
@@ -24,12 +24,15 @@ impl World for Bare {
     }
 }
 
-/// The problems of a fixture: of rules if its name says so, of a configuration otherwise.
+/// The problems of a fixture: of rules or of their tests if its name says so, of a configuration
+/// otherwise.
 fn problems(path: &Path) -> Problems {
     let name = path.file_name().unwrap().to_str().unwrap();
     if name.starts_with("rules-") {
         let file = SourceFile::from_bytes(path, fs::read(path).unwrap()).unwrap();
         rules::load(&[file]).1
+    } else if name.starts_with("tests-") {
+        rule_test::load(path, &Bare).unwrap().problems
     } else {
         config::load(path, &Bare).unwrap().problems
     }

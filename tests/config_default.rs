@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use grayflag::changes::grafana::ServiceOf;
 use grayflag::config::{self, Config, Loaded, Machine, World};
 use grayflag::engine::alert::Severity;
 use grayflag::notify::email::{Relay, Tls};
@@ -44,6 +45,12 @@ fn folder(text: &str) -> tempfile::TempDir {
     write("rules/signals/b.toml", "[[signal]]\nname = \"b\"\nrole = \"cpu\"\nquery = \"b\"\n");
     write("rules/signals/a.toml", "[[signal]]\nname = \"a\"\nrole = \"latency\"\nquery = \"a\"\n");
     write("rules/causes/c.toml", &fs::read_to_string("tests/data/good/cause.toml").unwrap());
+    write(
+        "rules/changes/d.toml",
+        "[[change]]\nkind = \"flag\"\nquery = \"flags\"\nvalue = \"step\"\nlasts = \"10m\"\n",
+    );
+    write("secrets/http-token", "0123456789abcdef\n");
+    write("secrets/grafana-token", "glsa_x\n");
     write("secrets/source-password", "from a file\n");
     write("secrets/source-token", "token\n");
     write("secrets/smtp-password", "from a file");
@@ -75,7 +82,7 @@ fn the_default_file_gives_the_defaults() {
         let folder = folder(&text);
         let loaded = load(&folder);
         assert!(loaded.problems.is_empty(), "{}", loaded.problems.render(false));
-        assert_eq!(loaded.rule_files, 3);
+        assert_eq!(loaded.rule_files, 4);
         let mut config = loaded.config.unwrap();
         let names: Vec<_> = config.rules.signals.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["a", "b"], "files are read in order of name");
@@ -85,6 +92,8 @@ fn the_default_file_gives_the_defaults() {
         config.store = Config::default().store;
         config.rules.signals.clear();
         config.rules.causes.clear();
+        assert_eq!(config.rules.changes.len(), 1);
+        config.rules.changes.clear();
         assert_eq!(format!("{config:#?}"), format!("{:#?}", Config::default()));
     }
 }
@@ -131,9 +140,11 @@ gzip = false
 [store]
 url = "sqlite:/var/lib/grayflag/state.db"
 [http]
-listen = "[::1]:9000"
+listen = "0.0.0.0:9000"
+token_file = "secrets/http-token"
+hosts = ["flags.internal"]
 [rules]
-paths = ["rules/causes/c.toml", "rules/*/c.toml.missing", "rules/signals/a*.toml", "rules/signals/*.toml"]
+paths = ["rules/changes/d.toml", "rules/causes/c.toml", "rules/*/c.toml.missing", "rules/signals/a*.toml", "rules/signals/*.toml"]
 [[service]]
 name = "checkout"
 depends_on = ["payments", "orders-db"]
@@ -150,6 +161,15 @@ appears = "version"
 kind = "config"
 query = "config_reload_timestamp"
 value = "timestamp"
+lasts = "20m"
+[[change]]
+kind = "deploy"
+lasts = "5m"
+[change.grafana]
+url = "http://grafana:3000/g/"
+token_file = "secrets/grafana-token"
+tags = ["deploy", "prod"]
+service_tag = "service:"
 [[receiver]]
 name = "oncall"
 email = { to = ["a@example.com", "b@example.com"], smtp = "smtps://[::1]", username = "u", password_env = "SMTP_PASSWORD" }
@@ -192,7 +212,9 @@ fn sections_of_one_table_are_read() {
         (2, 1000, false)
     );
     assert_eq!(config.store.path, Path::new("/var/lib/grayflag/state.db"));
-    assert_eq!(config.http.listen, "[::1]:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.listen, "0.0.0.0:9000".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.http.token.unwrap().expose_secret(), "0123456789abcdef");
+    assert_eq!(config.http.hosts, ["flags.internal"]);
     let names: Vec<_> = config.rules.signals.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["a", "b"], "a file that two patterns match is read once");
 }
@@ -208,24 +230,40 @@ fn the_fleet_is_read() {
     };
     assert_eq!(config.rules.services["checkout"], service);
     assert_eq!(config.rules.topology.as_deref(), Some("sum by (client, server) (x)"));
-    let change = |kind, query: &str, service: &str, by| ChangeRule {
+    let change = |kind, query: &str, (service, by): (&str, _), lasts| ChangeRule {
         kind,
         query: query.to_owned(),
         service: service.to_owned(),
         by,
+        lasts,
     };
+    let appears = ChangeBy::Appears("version".to_owned());
+    let minutes = |n| Some(Span::from_mins(n));
     assert_eq!(
         config.rules.changes,
         [
+            change(ChangeKind::Flag, "flags", ("service", ChangeBy::Step), minutes(10)),
             change(
                 ChangeKind::Deploy,
                 "count by (app, version) (app_build_info)",
-                "app",
-                ChangeBy::Appears("version".to_owned())
+                ("app", appears),
+                None
             ),
-            change(ChangeKind::Config, "config_reload_timestamp", "service", ChangeBy::Timestamp),
+            change(
+                ChangeKind::Config,
+                "config_reload_timestamp",
+                ("service", ChangeBy::Timestamp),
+                minutes(20)
+            ),
         ]
     );
+    let [marks] = config.annotations.as_slice() else { panic!("one Grafana") };
+    assert_eq!((marks.kind, marks.lasts), (ChangeKind::Deploy, minutes(5)));
+    assert_eq!(marks.url.as_str(), "http://grafana:3000/g/");
+    assert_eq!(marks.token.as_ref().unwrap().expose_secret(), "glsa_x");
+    assert_eq!(marks.tags, ["deploy", "prod"]);
+    assert_eq!(marks.service, ServiceOf::Tag("service:".to_owned()));
+    assert!(config.rules.told.contains(&ChangeKind::Deploy));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use grayflag::clock::Clock;
 use grayflag::config::{Config, Store as StoreConfig};
 use grayflag::daemon::{self, Limits};
 use grayflag::engine::alert::Alert;
+use grayflag::http;
 use grayflag::store::{Store, Tick};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,8 @@ async fn an_incident_whose_state_is_lost_is_closed_once() {
     store.commit(&tick).unwrap();
     drop(store);
 
-    let config = Config { store: StoreConfig { path: path.clone() }, ..Config::default() };
+    let http = http::Config { listen: ([127, 0, 0, 1], 0).into(), ..http::Config::default() };
+    let config = Config { store: StoreConfig { path: path.clone() }, http, ..Config::default() };
     start(&config).await;
     start(&config).await;
     let told = states(&path);

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use grayflag::engine::archive::MemoryArchive;
+use grayflag::engine::breakdown::Breakdowns;
 use grayflag::engine::correlate::Graph;
 use grayflag::engine::diagnose::{Scene, diagnose};
+use grayflag::engine::grid::WallClock;
+use grayflag::engine::past::{Past, Pattern};
 use grayflag::rules::{Cause, ChangeSide, Evidence, Rules, See, Steps};
 use grayflag::series::{Change, ChangeKind};
 use grayflag::time::{Span, Timestamp};
@@ -25,6 +29,8 @@ fn cause(id: &str, prior: f64, evidence: Vec<Evidence>) -> Cause {
 fn named(causes: Vec<Cause>, changes: &[Change]) -> Vec<(String, f64, Vec<String>)> {
     let rules = Rules { causes, ..Rules::default() };
     let (services, trouble, graph) = (BTreeMap::new(), BTreeMap::new(), Graph::default());
+    let (clock, archive) = (WallClock::new(jiff::tz::TimeZone::UTC), MemoryArchive::default());
+    let breakdowns = Breakdowns::default();
     let scene = Scene {
         rules: &rules,
         services: &services,
@@ -32,13 +38,18 @@ fn named(causes: Vec<Cause>, changes: &[Change]) -> Vec<(String, f64, Vec<String
         graph: &graph,
         changes,
         trouble: &trouble,
+        past: &Past::default(),
+        breakdowns: &breakdowns,
         members: BTreeSet::from(["shop".to_owned()]),
         root: "shop".to_owned(),
         findings: vec![],
+        pattern: Pattern::new(),
         onset_range: [ONSET, ONSET],
         onset: ONSET,
         at: (0, 0),
         now: ONSET,
+        clock: &clock,
+        archive: &archive,
     };
     let causes = diagnose(&scene).causes;
     causes.into_iter().map(|c| (c.id, c.probability, c.evidence_for)).collect()
@@ -78,4 +89,48 @@ fn the_absence_of_a_deploy_never_speaks_for_one() {
     let all = named(causes, &deploys);
     let deploy = all.iter().find(|(id, ..)| id == "bad-deploy").unwrap();
     assert!(deploy.1 <= 0.5 && deploy.2.is_empty(), "{all:?}");
+}
+
+#[test]
+fn a_cause_that_hardly_beats_the_honest_answer_is_not_clear() {
+    let against =
+        |prior| vec![cause("overload", prior, vec![]), cause("unexplained-drift", 0.4, vec![])];
+    let first = |prior| named(against(prior), &[]).swap_remove(0);
+    assert_eq!(first(0.5).0, "unexplained-drift");
+    assert_eq!(first(0.7).0, "overload");
+}
+
+#[test]
+fn of_several_changes_the_nearest_to_the_onset_counts_and_all_are_told() {
+    let told = |minutes: &[i64]| {
+        let deploy = |&minute: &i64| Change {
+            at: ONSET + Span::from_mins(minute),
+            end: None,
+            kind: ChangeKind::Deploy,
+            service: "shop".to_owned(),
+            what: format!("v{}", 200 + minute),
+        };
+        let deploys: Vec<Change> = minutes.iter().map(deploy).collect();
+        let see = See::Change {
+            kinds: vec![ChangeKind::Deploy],
+            onset: ChangeSide::After,
+            within: Span::from_hours(2),
+        };
+        let evidence = Evidence { see, likely: 0.85, otherwise: 0.1 };
+        named(vec![cause("bad-deploy", 0.1, vec![evidence])], &deploys)
+            .swap_remove(0)
+            .2
+            .swap_remove(0)
+    };
+    let told = |minutes: &[i64]| told(minutes).replace(" [strong]", "").replace("2026-03-01 ", "");
+    assert_eq!(told(&[-40]), "deploy of shop at 23:20 UTC (v160), onset 40m after it");
+    assert_eq!(
+        told(&[-100, -20]),
+        "2 deploys of shop: v100 at 22:20 UTC, v180 at 23:40 UTC, onset 20m after v180"
+    );
+    assert_eq!(
+        told(&[-110, -100, -90, -5]),
+        "4 deploys of shop, the nearest: v100 at 22:20 UTC, v110 at 22:30 UTC, v195 at 23:55 UTC, \
+         onset about when v195 came"
+    );
 }

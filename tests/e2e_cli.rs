@@ -106,7 +106,7 @@ fn every_command_has_help() {
     let overview = grayflag(&["--help"]);
     assert!(overview.status.success());
     let overview = text(&overview.stdout);
-    for command in ["run", "check", "replay", "config"] {
+    for command in ["run", "check", "replay", "incidents", "feedback", "config"] {
         assert!(overview.contains(&format!("\n  {command} ")), "{overview}");
         let help = grayflag(&[command, "--help"]);
         assert!(help.status.success() && help.stderr.is_empty());

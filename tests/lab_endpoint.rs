@@ -67,7 +67,10 @@ fn rows(answer: &Value) -> Vec<String> {
     rows
 }
 
-const SELECTORS: [&str; 7] = [
+const SELECTORS: [&str; 10] = [
+    r#"lab_requests_by_tenant{service="checkout",tenant="t06"}"#,
+    r#"lab_errors_by_route{service="web"}"#,
+    "lab_config_version",
     "lab_traffic",
     r#"lab_latency_p99{service="checkout"}"#,
     r#"lab_dependency_latency{service="checkout",dependency!="orders-db"}"#,
@@ -184,7 +187,8 @@ async fn a_real_prometheus_scrapes_the_metrics_page() {
         .iter()
         .enumerate()
         .filter(|&(index, _)| history.value(index, history.rows() - 1).is_some())
-        .count();
+        .count()
+        + history.parts().series().len();
     let lab = serve(Arc::new(RwLock::new(history))).await;
     let target = lab.trim_start_matches("http://");
     let config = format!(

@@ -58,6 +58,7 @@ fn rules() -> Rules {
         query: query.to_owned(),
         service: "service".to_owned(),
         by,
+        lasts: None,
     };
     Rules {
         signals: vec![latency, late, dependency, shared, signal("none", "lab_none")],

@@ -146,7 +146,10 @@ impl Fleet {
     /// Lives one minute; returns the instant.
     pub(crate) fn tick(&mut self) -> Timestamp {
         let (now, batch) = self.advance();
-        if let Some(batch) = batch {
+        if let Some(mut batch) = batch {
+            let (rules, ledger) = (self.engine.rules(), self.record.parts());
+            let questions = self.engine.questions();
+            batch.answers = questions.iter().map(|asked| ledger.answer(rules, asked)).collect();
             self.alerts.extend(self.engine.step(now, &batch).alerts);
         }
         now

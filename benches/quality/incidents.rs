@@ -16,12 +16,13 @@ use crate::work::spread;
 use crate::{Options, picture};
 
 /// How long a fault lasts, and how long a branch lives on.
-const LASTS: Span = Span::from_hours(12);
+pub(crate) const LASTS: Span = Span::from_hours(12);
 const AFTERWARDS: Span = Span::from_hours(1);
 /// Live hours before the onset.
-const BEFORE: Span = Span::from_hours(3);
+pub(crate) const BEFORE: Span = Span::from_hours(3);
 const FLEETS: u64 = 20;
-const SEVERITIES: [Severity; 3] = [Severity::Faint, Severity::Middling, Severity::Strong];
+pub(crate) const SEVERITIES: [Severity; 3] =
+    [Severity::Faint, Severity::Middling, Severity::Strong];
 
 /// Who may speak: we first, whatever the severity, and from warnings on; then the others.
 pub(crate) const SPEAKERS: [&str; 6] = [
@@ -98,7 +99,7 @@ fn hours(span: Span) -> String {
 }
 
 /// The onset of a seed: any hour of the week, spread by the golden ratio.
-fn onset(seed: u64) -> Timestamp {
+pub(crate) fn onset(seed: u64) -> Timestamp {
     let monday: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
     monday + Span::from_mins(i64::try_from(seed * 6_230 % 10_080).unwrap_or(0))
 }
@@ -112,12 +113,14 @@ fn judge_seed(seed: u64) -> Vec<Judged> {
     before.alerts.clear();
     before.banded.clear();
     let mut calm = before.branch();
-    while calm.lab.now() < onset + LASTS + AFTERWARDS {
+    let latest = FAULTS.iter().map(|info| info.fault.natural_onset(onset)).max().unwrap();
+    while calm.lab.now() < latest + LASTS + AFTERWARDS {
         calm.tick();
     }
     let mut judged = Vec::new();
     for (fault, info) in FAULTS.iter().enumerate() {
         for (place, severity) in SEVERITIES.into_iter().enumerate() {
+            let onset = info.fault.natural_onset(onset);
             let plan = FaultPlan { fault: info.fault, onset, severity, end: onset + LASTS };
             let mut fleet = before.branch();
             fleet.plan(plan);
@@ -175,6 +178,7 @@ fn conclude(
     let truth = fleet.lab.truth()[0];
     let about = |alert: &&Alert| {
         alert.state != State::Resolved
+            && truth.onset <= alert.at
             && alert.services.iter().any(|s| s == truth.service || s == truth.culprit)
     };
     let first =
@@ -190,10 +194,12 @@ fn conclude(
     };
     let until = truth.noticed.unwrap_or(truth.onset + Span::from_hours(4));
     let known = fleet.alerts.iter().filter(about).rev().find(|alert| alert.at <= until);
+    let blamed = |service: &str| service == truth.culprit || FAULTS[fault].fault.is_everywhere();
     let named = known
         .and_then(|alert| alert.causes.first())
-        .is_some_and(|cause| cause.id == truth.cause && cause.culprit.service == truth.culprit);
+        .is_some_and(|cause| cause.id == truth.cause && blamed(&cause.culprit.service));
     let (notice, alert, service, after) = watched.highest.unwrap_or_default();
+    let until_end = fleet.lab.now();
     Judged {
         fault,
         severity,
@@ -208,7 +214,7 @@ fn conclude(
             band(1),
         ],
         named,
-        extra: opened(fleet).saturating_sub(opened(calm)).saturating_sub(1),
+        extra: opened(fleet, until_end).saturating_sub(opened(calm, until_end)).saturating_sub(1),
         seen: format!(
             "{service} {notice:.2} notice, {alert:.2} alert after {after};{}",
             watched.signals
@@ -216,8 +222,9 @@ fn conclude(
     }
 }
 
-fn opened(fleet: &Fleet) -> usize {
-    fleet.alerts.iter().filter(|alert| alert.state == State::Firing).count()
+fn opened(fleet: &Fleet, until: Timestamp) -> usize {
+    let firing = |alert: &&Alert| alert.state == State::Firing && alert.at <= until;
+    fleet.alerts.iter().filter(firing).count()
 }
 
 /// Those of a cause and a severity; all where none is named.

@@ -3,19 +3,23 @@
 //! `cargo bench --bench quality` runs all sections, `cargo bench --bench quality -- budget delay`
 //! some. `--tuning` uses other seeds: constants are chosen on those, and judged on the rest.
 //! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
-//! `--fleets 20` simulates so many fleets.
+//! `--fleets 20` simulates so many fleets. `--looks FILE` writes, a line of JSON each, what evidence
+//! was seen under which cause: likelihoods are estimated from it, with `--tuning`.
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed benchmark")]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::print_stderr, reason = "progress of a run of minutes")]
 #![expect(clippy::disallowed_methods, reason = "it tells how long a section took")]
 
+mod breakdown;
 mod budget;
 mod calm;
+mod causes;
 mod delay;
 mod feed;
 mod fleet;
 mod incidents;
 mod joint;
+mod known;
 mod picture;
 mod real;
 mod report;
@@ -41,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) data: Option<PathBuf>,
     /// How many fleets to simulate instead of a section's own number.
     pub(crate) fleets: Option<u64>,
+    /// Where to write what evidence was seen under which cause, for estimating likelihoods.
+    pub(crate) looks: Option<PathBuf>,
 }
 
 /// Measures a section and publishes it.
@@ -48,18 +54,19 @@ type Section = fn(&Options);
 
 fn options() -> Options {
     let mut sections = Vec::new();
-    let (mut tuning, mut data, mut fleets) = (false, None, None);
+    let (mut tuning, mut data, mut fleets, mut looks) = (false, None, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--tuning" => tuning = true,
             "--fleets" => fleets = arguments.next().and_then(|n| n.parse().ok()),
+            "--looks" => looks = arguments.next().map(PathBuf::from),
             "--data" => data = arguments.next().map(PathBuf::from),
             _ => sections.push(argument),
         }
     }
-    Options { sections, seed: if tuning { 1 } else { 1_001 }, tuning, data, fleets }
+    Options { sections, seed: if tuning { 1 } else { 1_001 }, tuning, data, fleets, looks }
 }
 
 fn main() {
@@ -67,11 +74,14 @@ fn main() {
     let wanted = |name: &str| {
         options.sections.is_empty() || options.sections.iter().any(|section| section == name)
     };
-    let sections: [(&str, Section); 5] = [
+    let sections: [(&str, Section); 8] = [
         ("budget", budget::run),
         ("delay", delay::run),
         ("joint", joint::run),
         ("incidents", incidents::run),
+        ("causes", causes::run),
+        ("breakdown", breakdown::run),
+        ("known", known::run),
         ("robustness", robustness::run),
     ];
     for (name, run) in sections {

@@ -28,8 +28,16 @@ struct Read {
     excused: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
-fn json(path: &Path) -> Option<Value> {
+/// A file of JSON; none when it is not there.
+pub(crate) fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// The text of a packed file; none when it is not there.
+pub(crate) fn packed(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    GzDecoder::new(std::fs::File::open(path).ok()?).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn read(folder: &Path) -> Option<Read> {
@@ -38,10 +46,7 @@ fn read(folder: &Path) -> Option<Read> {
     let start = labels["synthetic_epoch"].as_i64()?;
     let block = |seconds: i64| usize::try_from((seconds - start).max(0) / BLOCK_SECONDS).unwrap();
     let mut servers: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
-    let mut text = String::new();
-    let packed = std::fs::File::open(folder.join("series.csv.gz")).ok()?;
-    GzDecoder::new(packed).read_to_string(&mut text).ok()?;
-    for line in text.lines().skip(1) {
+    for line in packed(&folder.join("series.csv.gz"))?.lines().skip(1) {
         let mut fields = line.split(',');
         let at: i64 = fields.next()?.parse().ok()?;
         let series = &named[fields.next()?];

@@ -64,7 +64,8 @@ pub(crate) struct Part {
 }
 
 /// Sections in the order in which the page has them.
-const ORDER: [&str; 6] = ["budget", "delay", "joint", "incidents", "robustness", "cost"];
+const ORDER: [&str; 9] =
+    ["budget", "delay", "joint", "incidents", "causes", "known", "breakdown", "robustness", "cost"];
 const PAGE: &str = "docs/quality.md";
 const FOLDER: &str = "docs/quality";
 const SUMMARY: &str = "docs/quality/summary.csv";
@@ -76,7 +77,8 @@ const INTRODUCTION: &str = "# Quality\n\nWhat was measured, with fixed seeds. `c
     looked at while it was built.\n\nThe simulated series, the lab and its faults were written \
     by the people who wrote the detector and its causes. Figures from them say that the program \
     does what it was built to do, and compare it with others on equal terms; only those marked \
-    asd are from servers that somebody else ran.\n";
+    asd, RobustSpot, PetShop and RootCauseBench are from data that somebody else recorded or \
+    reconstructed.\n";
 
 impl Part {
     /// A section with nothing in it yet.

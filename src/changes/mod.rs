@@ -1,20 +1,29 @@
 //! Where change events come from: the rows of change queries, told apart from what was there
-//! before.
+//! before; annotations; and what is posted.
+
+pub mod grafana;
+pub mod outside;
+mod rollout;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::CHANGES_AHEAD;
+use crate::engine::changes::CHANGES_AHEAD;
 use crate::rules::{ChangeBy, ChangeRule};
 use crate::series::Change;
 use crate::time::Timestamp;
+
+use rollout::{GONE_FOR, Rollouts};
 
 /// What one change rule remembers at most, counted in values over all services.
 ///
 /// At the limit the values that were gone for longest are forgotten; while none is gone, new
 /// values are neither remembered nor reported.
 pub const REMEMBERED_MAX: usize = 50_000;
+
+/// Values that one rollout is compared with, at most.
+const BESIDE_MAX: usize = 100;
 
 /// One row of a change query at one tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +52,8 @@ struct Seen {
     services: BTreeMap<String, BTreeMap<String, Value>>,
     /// How many values there are.
     count: usize,
+    /// By `appears`: values that came and have not replaced the others yet.
+    rollouts: Rollouts,
 }
 
 /// The last sight of one value.
@@ -50,6 +61,8 @@ struct Seen {
 struct Value {
     at: Timestamp,
     number: f64,
+    /// A rollout ended with it gone: if it comes back, that is news.
+    replaced: bool,
 }
 
 impl SeenChanges {
@@ -59,7 +72,8 @@ impl SeenChanges {
     /// The rows of the first tick that has any are known, not events: nobody can say when they
     /// came. After that, an event is
     ///
-    /// - by `appears`: a label value that this service did not have before;
+    /// - by `appears`: a label value that this service did not have before, or that another one
+    ///   replaced. It is told again, with its end, when the values that it came beside are gone;
     /// - by `timestamp`: a time that was not told before, since the first tick and at most
     ///   [`CHANGES_AHEAD`] ahead;
     /// - by `step`: a row whose number differs from the last one seen, however long ago.
@@ -77,6 +91,7 @@ impl SeenChanges {
             since: tick,
             services: BTreeMap::new(),
             count: 0,
+            rollouts: Rollouts::default(),
         });
         let rows = merged(rule, rows);
         // Before anything is forgotten to make room: what is here now stays.
@@ -90,15 +105,13 @@ impl SeenChanges {
             .filter_map(|((service, what), number)| {
                 let (at, what) =
                     seen.sight(&rule.by, tick, &Row { service, what, value: number })?;
-                (!first).then(|| Change {
-                    at,
-                    end: None,
-                    kind: rule.kind,
-                    service: service.to_owned(),
-                    what,
-                })
+                let end = rule.lasts.map(|lasts| at + lasts);
+                (!first).then(|| change(rule, (at, end), service.to_owned(), what))
             })
             .collect();
+        let over = seen.rollouts.over(tick, &mut seen.services);
+        changes
+            .extend(over.into_iter().map(|o| change(rule, (o.at, Some(o.end)), o.service, o.what)));
         changes.sort();
         changes
     }
@@ -121,7 +134,12 @@ impl Seen {
         match by {
             ChangeBy::Appears(_) => {
                 let (known, before) = self.remember(row.service, row.what, tick, row.value);
-                (known && before.is_none()).then(|| (tick, row.what.to_owned()))
+                let news = known && before.is_none_or(|before| before.replaced);
+                if news && self.since < tick {
+                    let beside = self.beside(row, tick);
+                    self.rollouts.begin(row.service, row.what, tick, beside);
+                }
+                news.then(|| (tick, row.what.to_owned()))
             }
             ChangeBy::Timestamp => {
                 let at = Timestamp::from_secs_f64(row.value)?;
@@ -152,7 +170,7 @@ impl Seen {
         at: Timestamp,
         number: f64,
     ) -> (bool, Option<Value>) {
-        let value = Value { at, number };
+        let value = Value { at, number, replaced: false };
         if let Some(old) = self.services.get_mut(service).and_then(|s| s.get_mut(what)) {
             return (true, Some(std::mem::replace(old, value)));
         }
@@ -162,6 +180,16 @@ impl Seen {
         self.count += 1;
         self.services.entry(service.to_owned()).or_default().insert(what.to_owned(), value);
         (true, None)
+    }
+
+    /// The service's other values that are here now, or were just before.
+    fn beside(&self, row: &Row<'_>, tick: Timestamp) -> Vec<String> {
+        let values = self.services.get(row.service).into_iter().flatten();
+        values
+            .filter(|(what, value)| *what != row.what && tick - value.at <= GONE_FOR)
+            .map(|(what, _)| what.clone())
+            .take(BESIDE_MAX)
+            .collect()
     }
 
     /// Forgets the tenth of the values that was gone for longest; false if all are here now.
@@ -184,6 +212,15 @@ impl Seen {
         self.count = self.services.values().map(BTreeMap::len).sum();
         true
     }
+}
+
+fn change(
+    rule: &ChangeRule,
+    (at, end): (Timestamp, Option<Timestamp>),
+    service: String,
+    what: String,
+) -> Change {
+    Change { at, end, kind: rule.kind, service, what }
 }
 
 /// The rule's name in the state: its text, so that reordering the configuration changes nothing.

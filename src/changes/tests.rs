@@ -1,5 +1,6 @@
 use super::*;
 use crate::series::ChangeKind;
+use crate::time::Span;
 
 fn rule(by: ChangeBy) -> ChangeRule {
     ChangeRule {
@@ -7,6 +8,7 @@ fn rule(by: ChangeBy) -> ChangeRule {
         query: "count by (service, version) (app_build_info)".to_owned(),
         service: "service".to_owned(),
         by,
+        lasts: None,
     }
 }
 
@@ -41,9 +43,11 @@ fn a_version_not_seen_before_is_a_deploy_once() {
         told(&seen.notice(&rule, tick(5), &more)),
         [(tick(5), "new", "v1"), (tick(5), "shop", "v2")]
     );
-    // All rows gone for a while, then back: nothing happened.
+    // All rows gone for a while, then back: nothing happened, but that the shop is on v7 again.
     assert_eq!(seen.notice(&rule, tick(6), &[]), []);
-    assert_eq!(seen.notice(&rule, tick(500), &rolling), []);
+    let back = seen.notice(&rule, tick(500), &rolling);
+    assert_eq!(told(&back), [(tick(5), "shop", "v2")]);
+    assert_eq!(back[0].end, Some(tick(5)));
 }
 
 #[test]
@@ -125,4 +129,95 @@ fn memory_is_bounded_and_what_is_here_stays_known() {
     assert_eq!(seen.notice(&rule, tick(4), &here).len(), 0);
     let kept: usize = seen.rules.values().map(|seen| seen.count).sum();
     assert!(kept <= REMEMBERED_MAX, "{kept}");
+}
+
+/// Versions of `web` over time, minute by minute: what was told, as minute, text and end.
+fn rolled(versions: &[(i64, &[&str])]) -> Vec<(i64, String, Option<i64>)> {
+    let rule = rule(ChangeBy::Appears("version".to_owned()));
+    let mut seen = SeenChanges::default();
+    let minute = |at: Timestamp| (at - tick(0)).as_secs() / 60;
+    let mut all = Vec::new();
+    for (n, (from, here)) in versions.iter().enumerate() {
+        let until = versions.get(n + 1).map_or(from + 10, |next| next.0);
+        for now in *from..until {
+            // Another service keeps the query from being without rows.
+            let mut rows = vec![row("other", "v1", 1.0)];
+            rows.extend(here.iter().map(|version| row("web", version, 1.0)));
+            for change in seen.notice(&rule, tick(2 * now), &rows) {
+                all.push((minute(change.at), change.what, change.end.map(minute)));
+            }
+        }
+    }
+    all
+}
+
+fn owned(told: &[(i64, &str, Option<i64>)]) -> Vec<(i64, String, Option<i64>)> {
+    told.iter().map(|(at, what, end)| (*at, (*what).to_owned(), *end)).collect()
+}
+
+#[test]
+fn a_rollout_is_over_when_the_old_version_is_gone() {
+    assert_eq!(
+        rolled(&[(0, &["v1"]), (3, &["v1", "v2"]), (20, &["v2"])]),
+        owned(&[(3, "v2", None), (3, "v2", Some(19))]),
+        "the last sight of the old one is the end"
+    );
+    assert_eq!(
+        rolled(&[(0, &["v1"]), (3, &["v1", "v2"]), (20, &["v1"])]),
+        owned(&[(3, "v2", None), (3, "v2", Some(19))]),
+        "rolled back before it was through"
+    );
+    assert_eq!(
+        rolled(&[(0, &["v1"]), (3, &["v2"])]),
+        owned(&[(3, "v2", None), (3, "v2", Some(3))]),
+        "all at once: nothing went on"
+    );
+    assert_eq!(
+        rolled(&[
+            (0, &["app:1", "side:1"]),
+            (3, &["app:1", "app:2", "side:1"]),
+            (9, &["app:2", "side:1"])
+        ]),
+        owned(&[(3, "app:2", None), (3, "app:2", Some(8))]),
+        "a second container that stays does not keep it open"
+    );
+}
+
+#[test]
+fn gaps_end_no_rollout_and_a_version_that_is_back_is_news_only_if_it_was_replaced() {
+    assert_eq!(
+        rolled(&[(0, &["v1"]), (3, &["v1", "v2"]), (5, &["v2"]), (8, &["v1", "v2"])]),
+        owned(&[(3, "v2", None)]),
+        "three minutes are a failed scrape"
+    );
+    assert_eq!(
+        rolled(&[(0, &["v1"]), (3, &["v1", "v2"]), (5, &[]), (30, &["v1", "v2"])]),
+        owned(&[(3, "v2", None)]),
+        "nothing of the service is seen: nobody knows"
+    );
+    assert_eq!(
+        rolled(&[
+            (0, &["v1"]),
+            (3, &["v1", "v2"]),
+            (9, &["v2"]),
+            (40, &["v1", "v2"]),
+            (44, &["v1"])
+        ]),
+        owned(&[(3, "v2", None), (3, "v2", Some(8)), (40, "v1", None), (40, "v1", Some(43)),]),
+        "rolled back later: the old version comes a second time"
+    );
+}
+
+#[test]
+fn a_change_that_lasts_has_an_end_until_a_better_one_is_known() {
+    let mut rule = rule(ChangeBy::Appears("version".to_owned()));
+    rule.lasts = Some(Span::from_mins(20));
+    let mut seen = SeenChanges::default();
+    seen.notice(&rule, tick(0), &[row("web", "v1", 1.0)]);
+    let both = [row("web", "v1", 1.0), row("web", "v2", 1.0)];
+    let begun = seen.notice(&rule, tick(10), &both);
+    assert_eq!(begun[0].end, Some(tick(50)));
+    let over = seen.notice(&rule, tick(20), &both[1..]);
+    assert_eq!(over.len(), 1);
+    assert_eq!((over[0].at, over[0].end), (tick(10), Some(tick(10))));
 }

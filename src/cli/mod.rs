@@ -5,10 +5,12 @@ pub mod check;
 pub mod check_backend;
 pub mod demo;
 mod failure;
+pub mod feedback;
 mod logging;
 pub mod progress;
 pub mod replay;
 pub mod run;
+pub mod test;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -67,6 +69,24 @@ enum Command {
         #[command(flatten)]
         args: replay::ReplayArgs,
     },
+    /// List the incidents that the daemon has told
+    Incidents {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: feedback::IncidentsArgs,
+    },
+    /// Say what an incident was worth, and what it was
+    #[command(after_long_help = FEEDBACK_HELP)]
+    Feedback {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: feedback::FeedbackArgs,
+    },
+    /// Run rule tests: written series through the same engine, and the alerts that must come
+    #[command(after_long_help = TEST_HELP)]
+    Test(test::TestArgs),
     /// Print the documented default configuration
     Config(ConfigArgs),
 }
@@ -92,6 +112,27 @@ Learns from the history before --from (poll.history), gives no alerts for it, th
 `grayflag run` would have given from --from to --to. Touches neither store nor receivers.
 
 Exit status: 0 done, 2 could not be done.";
+
+const FEEDBACK_HELP: &str = "\
+Examples:
+  grayflag feedback checkout-20260301T0212Z-4f1a useful --cause slow-dependency
+  grayflag feedback checkout-20260301T0212Z-4f1a false --note \"the backup runs every Sunday\"
+
+Works while the daemon runs, which hears it with its next tick. A confirmed cause makes later
+naming better; `useful` keeps thresholds from rising; `expected` takes the levels of an open
+incident as normal; what was `false` or `expected` twice stays a notice until it is louder or
+reaches users.
+
+Exit status: 0 written, 2 could not be written.";
+const TEST_HELP: &str = "\
+Examples:
+  grayflag test rules/tests/slow-dependency.toml
+  grayflag test rules/tests
+  grayflag test rules/tests --only 'before users notice' --explain
+
+docs/rules.md, \"Testing rules\", says how tests are written.
+
+Exit status: 0 all passed, 1 a test failed, 2 could not be done.";
 
 #[derive(Debug, Args)]
 struct ConfigPath {
@@ -134,6 +175,15 @@ pub fn main() -> ExitCode {
             Command::Replay { config, args } => {
                 replay::run(load(&config.config)?, args, stop).await
             }
+            Command::Incidents { config, args } => {
+                feedback::list(&load(&config.config)?, &args, &mut io::stdout())
+            }
+            Command::Feedback { config, args } => {
+                feedback::give(&load(&config.config)?, args, &mut io::stdout())
+            }
+            Command::Test(args) => tokio::task::spawn_blocking(move || test::run(&args, &stop))
+                .await
+                .unwrap_or_else(|problem| Err(Failure::of(problem))),
             Command::Config(ConfigArgs { default: _ }) => {
                 io::stdout().write_all(config::default_text().as_bytes()).map_err(Failure::from)
             }

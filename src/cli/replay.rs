@@ -75,6 +75,7 @@ pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> R
     let rules = Arc::new(config.rules.clone());
     let archive = Box::<MemoryArchive>::default();
     let mut driver = Driver::new(rules, settings(&config, args.from), archive);
+    driver.outside().annotations(&config.annotations).map_err(Failure::of)?;
     let first = driver.next_tick();
     let learning = seconds(args.from - first);
     let mut learns = true;

@@ -99,12 +99,17 @@ gzip = <gzip>
 [store]
 url = "<store>"
 
-## Where pages, API and metrics are served.
+## Where the API is served: changes are posted to it.
 [http]
 listen = "<listen>"
+## What writers show as `Authorization: Bearer …`; required where `listen` is not on loopback. Or
+## `token`, or `token_env` with the name of a variable. `openssl rand -hex 32` makes one.
+# token_file = "secrets/http-token"
+## Names under which it may be addressed, besides addresses and `localhost`: those of a proxy.
+# hosts = ["grayflag.example.com"]
 
-## The rule files; `*` can stand in the file's name. Where this is not set, files in the two
-## folders below are read, and in place of a folder without any the rules that the program
+## The rule files; `*` can stand in the file's name. Where this is not set, files in the folders
+## below are read, and in place of the first two, where they have none, the rules that the program
 ## brings along: signals of HTTP, RPC and database clients, and all causes.
 [rules]
 # paths = [<paths>]
@@ -132,6 +137,20 @@ listen = "<listen>"
 ## A value of this label that was not seen before is the event. Or in its place:
 ## value = "timestamp" (the sample is the unix time of the event), value = "step" (the number moved).
 # appears = "version"
+## How long such a change goes on where nobody knows when it was over, 1s to 1w.
+# lasts = "20m"
+
+## Or from Grafana's annotations.
+# [[change]]
+# kind = "deploy"
+# [change.grafana]
+# url = "http://127.0.0.1:3000"
+## A service account's token; or `token`, or `token_env` with the name of a variable.
+# token_file = "secrets/grafana-token"
+## An annotation must have all of these tags.
+# tags = ["deploy"]
+## What follows this in a tag is the service; or `service = "checkout"` for always the same.
+# service_tag = "service:"
 
 ## Where alerts can go: one way for each receiver, `email` or `webhook`.
 # [[receiver]]

@@ -1,17 +1,16 @@
-//! `[[service]]`, `[topology]` and `[[change]]`: what the user knows about the fleet.
+//! `[[service]]` and `[topology]`: what the user knows about the fleet.
 
 use std::collections::BTreeMap;
 
 use crate::problem::{Table, quoted};
-use crate::rules::{ChangeBy, ChangeRule, Names, SERVICE_LABEL, Service, label, query};
-use crate::series::ChangeKind;
+use crate::rules::{Names, Service, query};
 use crate::time::Span;
 
 /// More described services than this are refused.
 const SERVICES_MAX: usize = 10_000;
 
 /// Reads every `[[service]]`, by name.
-pub(super) fn services(root: &Table<'_>) -> BTreeMap<String, Service> {
+pub(crate) fn services(root: &Table<'_>) -> BTreeMap<String, Service> {
     let mut names = Names::new("service", SERVICES_MAX);
     let mut services = BTreeMap::new();
     for mut table in root.tables("service") {
@@ -72,38 +71,4 @@ pub(super) fn topology(table: Table<'_>) -> Option<String> {
     let found = table.required("query", query);
     table.finish();
     found
-}
-
-/// Reads every `[[change]]`.
-pub(super) fn changes(root: &Table<'_>) -> Vec<ChangeRule> {
-    root.tables("change").into_iter().filter_map(change).collect()
-}
-
-fn change(table: Table<'_>) -> Option<ChangeRule> {
-    let kinds = ChangeKind::ALL.map(|kind| (kind.name(), kind));
-    let kind = table.required("kind", |t, key| t.choice(key, &kinds));
-    let text = table.required("query", query);
-    let service = label(&table, "service");
-    let appears = label(&table, "appears").map(|label| ChangeBy::Appears(label.value.to_owned()));
-    let value = table.choice("value", &[("timestamp", false), ("step", true)]);
-    let value = value.map(|at| if at.value { ChangeBy::Step } else { ChangeBy::Timestamp });
-    let message = match (table.has("appears"), table.has("value")) {
-        (true, true) => Some("both `appears` and `value` say how a row becomes an event"),
-        (false, false) => Some("nothing says how a row becomes an event"),
-        _ => None,
-    };
-    if let Some(message) = message {
-        let hint = "write one of `appears = \"version\"` (a label value not seen before), \
-                    `value = \"timestamp\"` (the sample is the time) or `value = \"step\"` (the number moved)";
-        let at = if table.has("value") { table.at_key("value") } else { table.at() };
-        let problem = table.error(at, format!("{message} {}", table.whereabouts())).hint(hint);
-        table.report(if table.has("value") { problem } else { problem.of_absence() });
-    }
-    table.finish();
-    Some(ChangeRule {
-        kind: kind?.value,
-        query: text?,
-        service: service.map_or(SERVICE_LABEL.to_owned(), |label| label.value.to_owned()),
-        by: appears.or(value)?,
-    })
 }

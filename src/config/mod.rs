@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::changes::grafana::Annotations;
 use crate::notify::receiver::ReceiverConfig;
 use crate::notify::routes::Route;
 use crate::problem::{Document, Problems, SourceFile, Table};
 use crate::rules::{Budget, RuleSet, Rules};
 
+mod changes;
 mod default_text;
 mod fleet;
+mod http;
 mod network;
 mod poll;
 mod receivers;
@@ -21,13 +24,16 @@ mod source;
 mod world;
 
 pub use default_text::default_text;
-pub use poll::{
-    HISTORY_MAX, HISTORY_MIN, Http, INTERVAL_GRID, INTERVAL_MIN, Poll, SETTLE_MAX, Store,
-};
+pub use poll::{HISTORY_MAX, HISTORY_MIN, INTERVAL_GRID, INTERVAL_MIN, Poll, SETTLE_MAX, Store};
 pub use receivers::RECEIVERS_MAX;
 pub use routes::ROUTES_MAX;
 pub use rule_files::RULE_FILES_MAX;
 pub use world::{Machine, World};
+
+// Rule tests are files of the same kind.
+pub(crate) use fleet::services;
+pub(crate) use poll::{interval, timezone};
+pub(crate) use rule_files::named as rule_files_named;
 
 /// Everything a run needs to know, checked.
 #[derive(Clone, Debug)]
@@ -41,7 +47,9 @@ pub struct Config {
     /// Where state is kept.
     pub store: Store,
     /// Where pages and API are served.
-    pub http: Http,
+    pub http: crate::http::Config,
+    /// Annotations that mark changes.
+    pub annotations: Vec<Annotations>,
     /// Where alerts can go.
     pub receivers: Vec<ReceiverConfig>,
     /// Which alerts go where, in order.
@@ -56,7 +64,8 @@ impl Default for Config {
             rules: Rules::default(),
             source: source::default(),
             store: Store::default(),
-            http: Http::default(),
+            http: crate::http::Config::default(),
+            annotations: Vec::new(),
             receivers: Vec::new(),
             routes: Vec::new(),
         }
@@ -95,7 +104,12 @@ pub(crate) struct Context<'c> {
     world: &'c dyn World,
 }
 
-impl Context<'_> {
+impl<'c> Context<'c> {
+    /// The surroundings of the file at `path`.
+    pub(crate) fn beside(path: &Path, world: &'c dyn World) -> Self {
+        Self { folder: path.parent().map(Path::to_owned).unwrap_or_default(), world }
+    }
+
     /// A path of the file, relative to its folder.
     fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(path)
@@ -119,8 +133,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
             return Ok(Loaded { config: None, problems, rule_files: 0 });
         }
     };
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let context = Context { folder, world };
+    let context = Context::beside(path, world);
     let document = Document::parse(&file);
     let root = document.root();
     let paths = rule_files::paths(&root, &context);
@@ -142,35 +155,39 @@ fn sections(
     set: RuleSet,
     complete: bool,
 ) -> Option<Config> {
-    let poll = root.table("poll").map_or_else(|| Some(Poll::default()), poll::poll);
+    let poll = root.table("poll").map_or_else(Poll::default, poll::poll);
     let budget = root.table("budget").map_or_else(|| Some(Budget::default()), poll::budget);
     let source = root
         .table("source")
         .map_or_else(|| Some(source::default()), |t| source::source(t, context));
     let store =
         root.table("store").map_or_else(|| Some(Store::new(context)), |t| poll::store(t, context));
-    let http = root.table("http").map_or_else(|| Some(Http::default()), poll::http);
-    let services = fleet::services(&root);
+    let http = root
+        .table("http")
+        .map_or_else(|| Some(crate::http::Config::default()), |t| http::http(t, context));
+    let services = services(&root);
     let topology = root.table("topology").and_then(fleet::topology);
-    let changes = fleet::changes(&root);
+    let (changes, annotations) = changes::changes(&root, context);
     let (receivers, names) = receivers::receivers(&root, context);
     let causes =
         complete.then(|| set.causes.iter().map(|cause| cause.id.as_str()).collect::<BTreeSet<_>>());
     let routes = routes::routes(&root, &names, causes.as_ref());
     root.finish();
     Some(Config {
-        poll: poll?,
+        poll,
         rules: Rules {
             signals: set.signals,
             causes: set.causes,
             services,
-            changes,
+            told: annotations.iter().map(|marks| marks.kind).collect(),
+            changes: set.changes.into_iter().chain(changes).collect(),
             topology,
             budget: budget?,
         },
         source: source?,
         store: store?,
         http: http?,
+        annotations,
         receivers,
         routes,
     })

@@ -1,6 +1,5 @@
-//! `[poll]`, `[budget]`, `[store]` and `[http]`: the sections of a few values each.
+//! `[poll]`, `[budget]` and `[store]`: the sections of a few values each.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
@@ -75,49 +74,43 @@ impl Store {
     }
 }
 
-/// Where pages and API are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Loopback unless told otherwise.
-    pub listen: SocketAddr,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9469)) }
-    }
-}
-
 /// Reads `[poll]`.
-pub(super) fn poll(table: Table<'_>) -> Option<Poll> {
+pub(super) fn poll(table: Table<'_>) -> Poll {
     let default = Poll::default();
-    let interval = table.span_within("interval", INTERVAL_MIN..=INTERVAL_GRID);
-    let even = interval.as_ref().is_none_or(|interval| {
-        let even = divides(interval.value);
-        if !even {
-            let what = format!("{} does not divide {INTERVAL_GRID} evenly", interval.value);
-            table.wrong_hint("interval", &interval.at, &what, &nearest_intervals(interval.value));
-        }
-        even
-    });
+    let interval = interval(&table, "interval");
     let settle = table.span_within("settle", Span::ZERO..=SETTLE_MAX);
     let history = table.span_within("history", HISTORY_MIN..=HISTORY_MAX);
-    let timezone = table.filled("timezone").map(|name| {
-        let zone = TimeZone::get(name.value);
-        if zone.is_err() {
-            let what = format!("no time zone is called {}", quoted(name.value));
-            let hint = "use a name of the IANA database such as `UTC` or `Europe/Berlin`; the system needs its tzdata package for others than `UTC`";
-            table.wrong_hint("timezone", &name.at, &what, hint);
-        }
-        zone.unwrap_or(TimeZone::UTC)
-    });
+    let timezone = timezone(&table);
     table.finish();
-    even.then(|| Poll {
-        interval: interval.map_or(default.interval, |at| at.value),
+    Poll {
+        interval: interval.unwrap_or(default.interval),
         settle: settle.map_or(default.settle, |at| at.value),
         history: history.map_or(default.history, |at| at.value),
         timezone: timezone.unwrap_or(default.timezone),
-    })
+    }
+}
+
+/// The time between ticks, which must divide [`INTERVAL_GRID`] evenly.
+pub(crate) fn interval(table: &Table<'_>, key: &'static str) -> Option<Span> {
+    let interval = table.span_within(key, INTERVAL_MIN..=INTERVAL_GRID)?;
+    let even = divides(interval.value);
+    if !even {
+        let what = format!("{} does not divide {INTERVAL_GRID} evenly", interval.value);
+        table.wrong_hint(key, &interval.at, &what, &nearest_intervals(interval.value));
+    }
+    even.then_some(interval.value)
+}
+
+/// The zone under `timezone`.
+pub(crate) fn timezone(table: &Table<'_>) -> Option<TimeZone> {
+    let name = table.filled("timezone")?;
+    let zone = TimeZone::get(name.value);
+    if zone.is_err() {
+        let what = format!("no time zone is called {}", quoted(name.value));
+        let hint = "use a name of the IANA database such as `UTC` or `Europe/Berlin`; the system needs its tzdata package for others than `UTC`";
+        table.wrong_hint("timezone", &name.at, &what, hint);
+    }
+    zone.ok()
 }
 
 fn divides(interval: Span) -> bool {
@@ -225,23 +218,4 @@ fn store_path<'u>(table: &Table<'_>, url: &At<&'u str>) -> Option<&'u str> {
             None
         }
     }
-}
-
-/// Reads `[http]`.
-pub(super) fn http(table: Table<'_>) -> Option<Http> {
-    let listen = table.filled("listen");
-    let http = match &listen {
-        None => Some(Http::default()),
-        Some(text) => {
-            let address = text.value.parse().ok();
-            if address.is_none() {
-                let what = format!("{} is not an address with a port", quoted(text.value));
-                let hint = "write numbers, not names: `127.0.0.1:9469`, or `0.0.0.0:9469` for all interfaces";
-                table.wrong_hint("listen", &text.at, &what, hint);
-            }
-            address.map(|listen| Http { listen })
-        }
-    };
-    table.finish();
-    http
 }

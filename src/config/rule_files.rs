@@ -12,13 +12,20 @@ use crate::rules::{builtin_causes, builtin_signals};
 /// More rule files than this are refused.
 pub const RULE_FILES_MAX: usize = 1_000;
 
+/// In a list of files: all that come with the program.
+const BUILT_IN: &str = "builtin";
+
 /// Files that come with the program.
 type BuiltIn = fn() -> Vec<SourceFile>;
 
 /// The files that are read unless told otherwise, relative to the configuration, and what the
 /// program brings along in place of files that are not there.
-const DEFAULTS: [(&str, BuiltIn); 2] =
-    [("rules/signals/*.toml", builtin_signals), ("rules/causes/*.toml", builtin_causes)];
+const DEFAULTS: [(&str, BuiltIn); 3] = [
+    ("rules/signals/*.toml", builtin_signals),
+    ("rules/causes/*.toml", builtin_causes),
+    // What a change is called depends on the fleet, so none is read unless it is asked for.
+    ("rules/changes/*.toml", Vec::new),
+];
 
 /// The patterns of files that are read unless told otherwise.
 pub(super) fn default_paths() -> Vec<&'static str> {
@@ -26,48 +33,61 @@ pub(super) fn default_paths() -> Vec<&'static str> {
 }
 
 /// The rule files with their texts, and the problems of reading them as text.
-pub(super) struct RuleFiles {
-    pub(super) files: Vec<SourceFile>,
-    pub(super) problems: Problems,
+#[derive(Debug, Default)]
+pub(crate) struct RuleFiles {
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) problems: Problems,
 }
 
-/// Reads the files that `[rules]` names, each once, in order of the list and then of the name.
-/// Where it names none, and a folder of the default holds none, built-in files stand in.
+/// Reads the files that `[rules]` names. Where it names none, and a folder of the default holds
+/// none, built-in files stand in.
 pub(super) fn paths(root: &Table<'_>, context: &Context<'_>) -> RuleFiles {
-    let mut read = RuleFiles { files: Vec::new(), problems: Problems::default() };
-    let mut seen = BTreeSet::new();
-    let section = root.table("rules");
-    let listed = section.as_ref().and_then(|table| table.texts("paths"));
-    if let (Some(table), Some(texts)) = (&section, &listed) {
-        for text in texts {
-            for path in matches(table, context, text) {
-                if seen.insert(path.clone()) {
-                    add(&mut read, context, &path, |what| table.wrong("paths", &text.at, &what));
-                }
-            }
+    if let Some(table) = root.table("rules") {
+        let read = table.has("paths").then(|| named(&table, "paths", context));
+        table.finish();
+        if let Some(read) = read {
+            return read;
         }
-    } else if section.as_ref().is_none_or(|table| !table.has("paths")) {
-        for (pattern, builtin) in DEFAULTS {
-            let paths = expand(context, pattern).unwrap_or_else(|cannot| {
-                root.report(root.error(0..0, format!("`rules.paths`: {}", cannot.what)));
-                Vec::new()
+    }
+    let mut read = RuleFiles::default();
+    for (pattern, builtin) in DEFAULTS {
+        let paths = expand(context, pattern).unwrap_or_else(|cannot| {
+            root.report(root.error(0..0, format!("`rules.paths`: {}", cannot.what)));
+            Vec::new()
+        });
+        if paths.is_empty() {
+            read.files.extend(builtin());
+        }
+        for path in paths {
+            add(&mut read, context, &path, |what| {
+                root.report(root.error(0..0, format!("`rules.paths`: {what}")));
             });
-            if paths.is_empty() {
-                read.files.extend(builtin());
+        }
+    }
+    read
+}
+
+/// Reads the files of a list, each once, in order of the list and then of the name. The entry
+/// [`BUILT_IN`] stands for everything that the program brings along.
+pub(crate) fn named(table: &Table<'_>, key: &'static str, context: &Context<'_>) -> RuleFiles {
+    let mut read = RuleFiles::default();
+    let mut seen = BTreeSet::new();
+    for text in table.texts(key).unwrap_or_default() {
+        if text.value == BUILT_IN {
+            if seen.insert(PathBuf::from(BUILT_IN)) {
+                read.files.extend(crate::rules::builtin());
             }
-            for path in paths {
-                add(&mut read, context, &path, |what| {
-                    root.report(root.error(0..0, format!("`rules.paths`: {what}")));
-                });
+            continue;
+        }
+        for path in matches(table, key, context, &text) {
+            if seen.insert(path.clone()) {
+                add(&mut read, context, &path, |what| table.wrong(key, &text.at, &what));
             }
         }
     }
-    if let Some(table) = section {
-        if seen.len() > RULE_FILES_MAX {
-            let what = format!("names more than {RULE_FILES_MAX} files");
-            table.wrong("paths", &table.at_value("paths"), &what);
-        }
-        table.finish();
+    if seen.len() > RULE_FILES_MAX {
+        let what = format!("names more than {RULE_FILES_MAX} files");
+        table.wrong(key, &table.at_value(key), &what);
     }
     read
 }
@@ -86,19 +106,25 @@ fn add(read: &mut RuleFiles, context: &Context<'_>, path: &Path, wrong: impl FnO
 }
 
 /// The files that one entry of the list names.
-fn matches(table: &Table<'_>, context: &Context<'_>, text: &At<&str>) -> Vec<PathBuf> {
+fn matches(
+    table: &Table<'_>,
+    key: &'static str,
+    context: &Context<'_>,
+    text: &At<&str>,
+) -> Vec<PathBuf> {
     if !text.value.contains('*') {
         return vec![context.resolve(text.value)];
     }
     let found = match expand(context, text.value) {
         Ok(found) => found,
         Err(cannot) => {
-            table.wrong_hint("paths", &text.at, &cannot.what, cannot.hint);
+            table.wrong_hint(key, &text.at, &cannot.what, cannot.hint);
             return Vec::new();
         }
     };
     if found.is_empty() {
-        let message = format!("`paths` in [rules]: {} matches no file", quoted(text.value));
+        let message =
+            format!("`{key}` {}: {} matches no file", table.whereabouts(), quoted(text.value));
         let place = table.document().place(text.at.clone());
         let folder = context.resolve(text.value);
         let folder = folder.parent().unwrap_or(Path::new("")).display().to_string();

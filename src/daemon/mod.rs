@@ -4,6 +4,7 @@
 //! first start are one path. Alerts go into the outbox in one transaction with the state that
 //! decided them; delivery is another task's business.
 
+mod api;
 mod orphans;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::changes::grafana::GrafanaError;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::alert::Alert;
@@ -21,11 +23,13 @@ use crate::engine::archive::ArchiveError;
 use crate::engine::outcome::{Report, Silence};
 use crate::engine::track::SERIES_MAX;
 use crate::engine::{Settings, snapshot};
+use crate::http::{Api, HttpError};
 use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::{ReceiverError, Target};
 use crate::notify::routes::{Told, plan};
 use crate::replay::{AdvanceError, Driver};
+use crate::series::Feedback;
 use crate::source::{Prometheus, SourceError};
 use crate::store::{Store, StoreError, Tick};
 use crate::time::{Span, Timestamp};
@@ -60,6 +64,12 @@ pub enum DaemonError {
     /// A receiver that cannot be set up.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),
+    /// Annotations that cannot be read with these options.
+    #[error(transparent)]
+    Annotations(#[from] GrafanaError),
+    /// The address of the API.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 /// When a run begins and ends.
@@ -98,14 +108,21 @@ pub async fn run(
     if names.is_empty() {
         warn!("no [[receiver]] is configured: alerts are logged and stored, and sent to nobody");
     }
-    let mut poller = Poller::start(config, store.clone(), &clock, limits).await?;
-    let delivery_stop = CancellationToken::new();
-    let delivery = deliver(store.clone(), targets, delivery_stop.clone());
-    let ended = poller.poll(&source, &clock, limits.to, &stop).await;
+    let clock = Arc::new(clock);
+    let aside_stop = CancellationToken::new();
+    // However this ends, nothing is left running.
+    let _ends = aside_stop.clone().drop_guard();
+    let (api, serving) = api::start(&config, store.clone(), &clock, aside_stop.clone()).await?;
+    let mut poller = Poller::start(config, store.clone(), (&clock, api), limits).await?;
+    let delivery = deliver(store.clone(), targets, aside_stop.clone());
+    let ended = poller.poll(&source, limits.to, &stop).await;
     if limits.to.is_some() && !stop.is_cancelled() && ended.is_ok() {
         drain(&store, &stop).await?;
     }
-    delivery_stop.cancel();
+    aside_stop.cancel();
+    if let Err(panicked) = serving.await {
+        error!(%panicked, "the API ended early");
+    }
     if let Err(panicked) = delivery.await {
         error!(%panicked, "delivery ended early; its messages stay in the outbox");
     }
@@ -152,6 +169,8 @@ async fn drain(store: &StoreHandle, stop: &CancellationToken) -> Result<(), Stor
 struct Poller {
     driver: Driver,
     store: StoreHandle,
+    clock: Arc<Clock>,
+    api: Api,
     config: Config,
     /// How long late samples are waited for.
     settle: Span,
@@ -165,7 +184,7 @@ impl Poller {
     async fn start(
         config: Config,
         store: StoreHandle,
-        clock: &Clock,
+        (clock, api): (&Arc<Clock>, Api),
         limits: Limits,
     ) -> Result<Self, DaemonError> {
         let resume = store.with(|store| store.resume()).await?;
@@ -190,11 +209,13 @@ impl Poller {
             }
         });
         let stored = at.filter(|_| driver.is_some());
-        let driver = match driver {
+        let mut driver = match driver {
             Some(driver) => driver,
             None => Self::begin_anew(&config, &store, now, fresh).await?,
         };
-        Ok(Self { driver, store, config, settle, stored, trouble: Trouble::default() })
+        driver.outside().annotations(&config.annotations)?;
+        let (clock, trouble) = (Arc::clone(clock), Trouble::default());
+        Ok(Self { driver, store, clock, api, config, settle, stored, trouble })
     }
 
     /// A driver that knows nothing, and a store without what an earlier one left unfinished.
@@ -221,7 +242,6 @@ impl Poller {
     async fn poll(
         &mut self,
         source: &Prometheus,
-        clock: &Clock,
         to: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
@@ -237,12 +257,14 @@ impl Poller {
                 return Ok(());
             }
             tokio::select! {
-                () = clock.sleep_until(next + self.settle) => {}
+                () = self.clock.sleep_until(next + self.settle) => {}
                 () = stop.cancelled() => return Ok(()),
             }
-            let due = (clock.now() - self.settle).floor_to(self.config.poll.interval);
+            let due = (self.clock.now() - self.settle).floor_to(self.config.poll.interval);
             let end = to.map_or(due, |to| due.min(to));
-            if let Err(away) = self.catch_up(source, end, stop).await? {
+            let caught_up = self.catch_up(source, end, stop).await?;
+            self.api.set_ready(caught_up.is_ok());
+            if let Err(away) = caught_up {
                 let pause = self.trouble.pause(&away, self.config.poll.interval);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -264,8 +286,10 @@ impl Poller {
         stop: &CancellationToken,
     ) -> Result<Result<(), SourceError>, DaemonError> {
         while self.driver.next_tick() <= end && !stop.is_cancelled() {
+            self.listen().await?;
             let mut alerts: Vec<Alert> = Vec::new();
             let mut newest = None;
+            api::hand_over(&self.store, &mut self.driver, &self.clock).await?;
             let trouble = &mut self.trouble;
             // What is read beyond the next commit would be read again after it.
             let learns_until = self.driver.learns_until();
@@ -302,6 +326,18 @@ impl Poller {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Hands the engine what people said since it heard them last.
+    async fn listen(&mut self) -> Result<(), DaemonError> {
+        let after = self.driver.feedback_told();
+        let news = self.store.with(move |store| store.feedback_after(after)).await?;
+        if let Some(newest) = news.last() {
+            let Feedback { incident, verdict, .. } = newest;
+            info!(words = news.len(), incident, %verdict, "feedback");
+        }
+        self.driver.tell(news);
+        Ok(())
     }
 
     /// Writes a tick, its alerts and their messages in one transaction, with the engine's state

@@ -12,6 +12,11 @@ use crate::time::Timestamp;
 /// The value of every alert's `schema` field.
 pub const SCHEMA: &str = "grayflag.alert/v1";
 
+/// How the last entry of [`NamedCause::unknown`] begins, which lists what no signal measures.
+pub const NOT_MEASURED: &str = "not measured: ";
+/// The same where everything is measured, and kinds of changes are not reported.
+pub const NOT_REPORTED: &str = "not reported: ";
+
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -91,7 +96,7 @@ pub struct NamedCause {
     pub evidence_for: Vec<String>,
     /// Evidence against it, strongest first.
     pub against: Vec<String>,
-    /// Evidence that could not be looked up.
+    /// Evidence that could not be looked up; the last entry may list the cause's blind spots.
     pub unknown: Vec<String>,
 }
 

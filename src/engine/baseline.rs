@@ -84,6 +84,18 @@ impl Residual {
             Self::Count { .. } => None,
         }
     }
+
+    /// In standard units, clipped. `sd` is the spread of the shortest scale: rare events come in
+    /// bursts, and the spread beyond Poisson's is the series' own.
+    pub fn standard(self, sd: f64) -> f64 {
+        match self {
+            Self::Level(z) => z,
+            Self::Count { events, expected, .. } => {
+                let z = (events - expected) / ((expected + 1.0).sqrt() * sd.max(1.0));
+                z.clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
+            }
+        }
+    }
 }
 
 /// What the service's traffic does at a block.
@@ -232,6 +244,14 @@ impl Baseline {
             Residual::Level(z) => Some(z),
             Residual::Count { .. } => None,
         }
+    }
+
+    /// How far a block's value is above what was expected of it, in the comparable scale and not
+    /// clipped; NaN where there is no value or no expectation.
+    pub fn deviation(&self, value: f64, slot: u16, load: Load) -> f64 {
+        let unit = self.unit_load(load);
+        let expected = self.expected(slot, load).unwrap_or(f64::NAN);
+        self.transform.forward(value / unit) - self.transform.forward(expected / unit)
     }
 
     /// What is expected at a slot, in the signal's own unit.

@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::detect::budget::{Gear, Servo, Turned};
+use super::past::Charge;
 
 /// What a controller counts.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +24,23 @@ impl Engine {
     }
 
     /// Counts an alarm on the fleet's controller and on the service's own.
-    pub(super) fn count(&mut self, service: &str, what: Counted) -> Turned {
+    pub(super) fn count(&mut self, service: &str, what: Counted) -> Charge {
         let (fleet, gear, own) = self.controllers(service, what);
-        Turned { fleet: fleet.alarm(gear), own: own.map_or(0.0, |own| own.alarm(Gear::SERVICE)) }
+        let own = own.map_or(0.0, |own| own.alarm(Gear::SERVICE));
+        let turned = Turned { fleet: fleet.alarm(gear), own };
+        Charge { service: service.to_owned(), turned }
     }
 
-    /// Takes it off both again: users feel it, so it was no false alarm.
-    pub(super) fn absolve(&mut self, service: &str, what: Counted, turned: Turned) {
-        let (fleet, gear, own) = self.controllers(service, what);
-        fleet.absolve(gear, turned.fleet);
-        if let Some(own) = own {
-            own.absolve(Gear::SERVICE, turned.own);
+    /// Takes an incident's alarms off both again: users feel it, or somebody says that it was
+    /// right to tell, so they were no false ones.
+    pub(super) fn absolve(&mut self, charges: [Option<Charge>; 2]) {
+        for (charge, what) in charges.into_iter().zip([Counted::Notice, Counted::Alert]) {
+            let Some(Charge { service, turned }) = charge else { continue };
+            let (fleet, gear, own) = self.controllers(&service, what);
+            fleet.absolve(gear, turned.fleet);
+            if let Some(own) = own {
+                own.absolve(Gear::SERVICE, turned.own);
+            }
         }
     }
 

@@ -236,6 +236,65 @@ pub fn root_of(
     }
 }
 
+/// A service in trouble that may be the reason for another's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Which one.
+    pub service: String,
+    /// How far it is from normal, in units of its normal movement.
+    pub score: f64,
+    /// True when something it calls is in trouble too, which would explain it.
+    pub is_explained: bool,
+    /// How many services in trouble call it, directly or through others in trouble.
+    pub explains: usize,
+}
+
+/// Who may have caused the trouble of `start`: of the services that it reaches by calls, itself
+/// included, those in trouble, most suspicious first.
+///
+/// First come those that call nobody in trouble, since nothing explains theirs (METHODS 2.9); of
+/// these the one that explains the most others, then the highest score: scores are clipped, so
+/// that between two clear ones their order says little. Cost: O(reached² + calls).
+pub fn suspects(start: &str, graph: &Graph, trouble: &BTreeMap<String, Trouble>) -> Vec<Suspect> {
+    let mut reached = BTreeSet::from([start]);
+    let mut open = vec![start];
+    let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    while let Some(at) = open.pop() {
+        for callee in graph.callees(at) {
+            if trouble.contains_key(at) {
+                callers.entry(callee).or_default().push(at);
+            }
+            if reached.insert(callee) {
+                open.push(callee);
+            }
+        }
+    }
+    let suspect = |(name, trouble_here): (&str, &Trouble)| Suspect {
+        service: name.to_owned(),
+        score: trouble_here.score,
+        is_explained: graph.callees(name).any(|callee| trouble.contains_key(callee)),
+        explains: upstream(name, &callers),
+    };
+    let in_trouble = reached.iter().filter_map(|&name| Some((name, trouble.get(name)?)));
+    let mut suspects: Vec<Suspect> = in_trouble.map(suspect).collect();
+    suspects.sort_by(|a, b| {
+        let clear = a.is_explained.cmp(&b.is_explained).then(b.explains.cmp(&a.explains));
+        clear.then(b.score.total_cmp(&a.score)).then_with(|| a.service.cmp(&b.service))
+    });
+    suspects
+}
+
+/// How many there are above `name`.
+fn upstream(name: &str, callers: &BTreeMap<&str, Vec<&str>>) -> usize {
+    let mut found = BTreeSet::from([name]);
+    let mut open = vec![name];
+    while let Some(at) = open.pop() {
+        let above = callers.get(at).into_iter().flatten();
+        open.extend(above.filter(|&&caller| found.insert(caller)));
+    }
+    found.len() - 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +323,31 @@ mod tests {
         let mut worse = trouble(&late);
         worse.get_mut("checkout").unwrap().worse_calls.insert("payments".to_owned());
         assert_eq!(root_of(("web", minute(0)), &shop(), &worse), "payments");
+    }
+
+    #[test]
+    fn the_suspect_that_explains_the_most_comes_first() {
+        let mut graph = shop();
+        graph.add("web", "balancer");
+        let all =
+            [("web", 6.0, 0), ("checkout", 5.0, 0), ("payments", 4.0, 0), ("balancer", 6.0, 0)];
+        let found = suspects("web", &graph, &trouble(&all));
+        let names: Vec<&str> = found.iter().map(|suspect| suspect.service.as_str()).collect();
+        assert_eq!(names, ["payments", "balancer", "checkout", "web"]);
+        assert_eq!((found[0].explains, found[1].explains), (2, 1));
+        assert!(!found[0].is_explained && found[2].is_explained);
+        // Asked from below, what is above is no suspect.
+        let below = suspects("checkout", &graph, &trouble(&all));
+        assert_eq!(below.len(), 2, "{below:?}");
+        assert!(suspects("cache", &graph, &trouble(&all)).is_empty());
+    }
+
+    #[test]
+    fn suspects_of_a_circle_are_found_once() {
+        let mut graph = shop();
+        graph.add("payments", "web");
+        let found = suspects("web", &graph, &trouble(&[("web", 5.0, 0), ("payments", 5.0, 0)]));
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     fn minute(minutes: i64) -> Timestamp {

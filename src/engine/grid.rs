@@ -1,5 +1,6 @@
 //! Blocks of five minutes, and where they lie in the local week.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::time::{Span, Timestamp};
@@ -56,6 +57,21 @@ impl WallClock {
         let day = i64::from(local.weekday().to_monday_zero_offset());
         let minute = i64::from(local.hour()) * 60 + i64::from(local.minute());
         u16::try_from(day * PER_DAY + minute / 5).unwrap_or(NO_SLOT)
+    }
+
+    /// What this clock shows at an instant.
+    pub fn shows(&self, at: Timestamp) -> DateTime {
+        self.zone.to_datetime(at.to_jiff())
+    }
+
+    /// How far it is ahead of UTC.
+    pub fn offset(&self, at: Timestamp) -> Span {
+        Span::from_secs(i64::from(self.zone.to_offset(at.to_jiff()).seconds()))
+    }
+
+    /// The zone's name, where it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.zone.iana_name()
     }
 
     /// The slots of the blocks in `from..to`.

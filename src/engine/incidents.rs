@@ -10,7 +10,6 @@ use super::correlate::{
     root_of, trouble_of,
 };
 use super::detect::budget::{Gear, OVERDRAFT_RATIO, Standing};
-use super::diagnose::{Scene, diagnose};
 use super::forecast::{forecast, is_near, objective};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
@@ -18,7 +17,7 @@ use super::outcome::{Outcome, Silence};
 use super::{Engine, calendar};
 use crate::rules::Role;
 use crate::stats::tail::REARM;
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 
 /// Open incidents at most; beyond, new trouble joins the newest.
 const INCIDENTS_MAX: usize = 1_000;
@@ -52,15 +51,18 @@ impl Engine {
         // What is open stays open by the usual measure; what is new must be louder.
         let cautious: BTreeMap<String, Standing> =
             standings.iter().map(|(name, s)| (name.clone(), s.over(calendar))).collect();
+        self.follow_stirs(&standings, (block, slot));
         let quiet = self.state.incidents.is_empty() && standings.values().all(|s| s.notice <= 1.0);
         let trouble = if quiet { BTreeMap::new() } else { self.troubles((block, slot)) };
         self.open_silences(block, outcome);
         self.open_drifts(&cautious, &trouble, (block, slot), outcome);
         for place in 0..self.state.incidents.len() {
-            self.escalate(place, &cautious, (block, slot), outcome);
             let now = block_start(block + 1);
-            if self.state.incidents[place].is_open_to_naming(now) {
-                let diagnosis = self.name(place, &trouble, (block, slot));
+            let open = self.state.incidents[place].is_open_to_naming(now);
+            let named = open.then(|| self.name(place, &trouble, (block, slot)));
+            self.recognise(place, named.as_ref(), &standings);
+            self.escalate(place, &cautious, (block, slot), outcome);
+            if let Some(diagnosis) = named {
                 self.state.incidents[place].consider(diagnosis, now);
             }
             if let Some(state) = self.state.incidents[place].tell() {
@@ -68,6 +70,8 @@ impl Engine {
             }
         }
         self.end(&standings, (block, slot), outcome);
+        self.accept_expected((block, slot), outcome);
+        self.ask(&standings, &trouble, (block, slot));
     }
 
     /// Sees whether the whole fleet moves with the calendar. What it does then teaches nothing,
@@ -88,7 +92,7 @@ impl Engine {
     }
 
     /// Which services are in trouble of their own.
-    fn troubles(&self, at: (i64, u16)) -> BTreeMap<String, Trouble> {
+    pub(super) fn troubles(&self, at: (i64, u16)) -> BTreeMap<String, Trouble> {
         let tracks = &self.state.tracks.all;
         let names = self.state.services.keys();
         names
@@ -143,8 +147,9 @@ impl Engine {
             .map(|(name, service)| (name.clone(), service.presence.since.unwrap_or(block)))
             .collect();
         for (name, since) in silent {
-            if let Some(service) = self.state.services.get(&name) {
+            if let Some(service) = self.state.services.get_mut(&name) {
                 service.fell_silent(&mut self.state.tracks.all, since);
+                service.stirs.begin(since);
             }
             let joined = self.state.incidents.iter_mut().find(|incident| {
                 incident.kind == Kind::Silence
@@ -162,7 +167,7 @@ impl Engine {
         }
     }
 
-    fn is_in(&self, service: &str, kind: Kind) -> bool {
+    pub(super) fn is_in(&self, service: &str, kind: Kind) -> bool {
         self.state.incidents.iter().any(|i| i.kind == kind && i.services.contains(service))
     }
 
@@ -212,7 +217,7 @@ impl Engine {
             } else if !full {
                 let mut incident = Incident::open(Kind::Drift, name, onset, now);
                 incident.services.extend(self.drawn_in(&family, &incident, at));
-                incident.counted[0] = self.count(name, Counted::Notice);
+                incident.charges[0] = Some(self.count(name, Counted::Notice));
                 self.state.incidents.push(incident);
             }
         }
@@ -242,7 +247,7 @@ impl Engine {
         self.found(service, at, FINDING_MIN)
     }
 
-    fn found(&self, service: &str, at: (i64, u16), least: f64) -> Vec<Finding> {
+    pub(super) fn found(&self, service: &str, at: (i64, u16), least: f64) -> Vec<Finding> {
         let service = self.state.services.get(service);
         let tracks = &self.state.tracks.all;
         service.map(|s| findings(s, tracks, &self.rules, at, least)).unwrap_or_default()
@@ -287,6 +292,10 @@ impl Engine {
         if wanted <= incident.severity {
             return;
         }
+        if let Some(times) = incident.habit.filter(|_| wanted == Severity::Warning) {
+            outcome.report.silences.push((id, Silence::Habitual { times }));
+            return;
+        }
         let interrupts = incident.severity == Severity::Notice;
         let ratio = loudest(incident, standings, |s| s.alert);
         let first = incident.service.clone();
@@ -298,11 +307,11 @@ impl Engine {
         if may_interrupt {
             let drift = incident_kind == Kind::Drift;
             if wanted == Severity::Critical {
-                let [notice, alert] = std::mem::take(&mut self.state.incidents[place].counted);
-                self.absolve(&first, Counted::Notice, notice);
-                self.absolve(&first, Counted::Alert, alert);
+                let charges = std::mem::take(&mut self.state.incidents[place].charges);
+                self.absolve(charges);
             } else if interrupts && drift {
-                self.state.incidents[place].counted[1] = self.count(&first, Counted::Alert);
+                let charge = self.count(&first, Counted::Alert);
+                self.state.incidents[place].charges[1] = Some(charge);
             }
             self.state.incidents[place].raise(wanted);
         } else {
@@ -355,40 +364,20 @@ impl Engine {
         })
     }
 
-    /// Names the cause of an incident from what is known now.
-    fn name(
+    /// The service in which an incident begins.
+    pub(super) fn root_in(
         &self,
-        place: usize,
+        incident: &Incident,
+        found: &[Finding],
         trouble: &BTreeMap<String, Trouble>,
-        at: (i64, u16),
-    ) -> super::diagnose::Diagnosis {
-        let incident = &self.state.incidents[place];
-        let found = self.evidence_in(incident, at);
-        let root = match (incident.kind, found.first()) {
+    ) -> String {
+        match (incident.kind, found.first()) {
             (Kind::Drift, Some(strongest)) => {
                 let start = &self.state.tracks.all[strongest.place].series.service;
                 root_of((start, strongest.onset), &self.state.graph, trouble)
             }
             _ => incident.service.clone(),
-        };
-        let mut members = incident.services.clone();
-        members.insert(root.clone());
-        let onset_range = onset_hull(&found, incident.range);
-        diagnose(&Scene {
-            rules: &self.rules,
-            services: &self.state.services,
-            tracks: &self.state.tracks.all,
-            graph: &self.state.graph,
-            changes: &self.state.changes,
-            trouble,
-            members,
-            root,
-            findings: found,
-            onset_range,
-            onset: incident.onset,
-            at,
-            now: self.state.now.unwrap_or(block_start(at.0 + 1)),
-        })
+        }
     }
 
     /// Ends incidents whose services have all been quiet for an hour. Missing data is never a
@@ -424,23 +413,19 @@ impl Engine {
         }
         for place in over.into_iter().rev() {
             let alert = self.message(place, State::Resolved, at);
-            for name in self.state.incidents.remove(place).services {
-                if let Some(service) = self.state.services.get(&name) {
+            let incident = self.state.incidents.remove(place);
+            for name in &incident.services {
+                if let Some(service) = self.state.services.get(name) {
                     service.forget_onsets(&mut self.state.tracks.all);
                 }
             }
+            self.state.past.remember(incident.ended(block_start(at.0 + 1)));
             outcome.alerts.push(alert);
         }
     }
 }
 
-/// From the earliest to the latest onset that any clear finding allows.
-fn onset_hull(found: &[Finding], range: [Timestamp; 2]) -> [Timestamp; 2] {
-    let clear = found.iter().filter(|f| f.score >= NEIGHBOUR_MIN);
-    clear.fold(range, |hull, f| [hull[0].min(f.range[0]), hull[1].max(f.range[1])])
-}
-
-fn loudest(
+pub(super) fn loudest(
     incident: &Incident,
     standings: &BTreeMap<String, Standing>,
     part: fn(&Standing) -> f64,

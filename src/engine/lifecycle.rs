@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
-use crate::engine::detect::budget::Turned;
 use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
+use crate::engine::past::{Charge, Ended, Judged};
 use crate::series::stable_hash;
 use crate::stats::tail::QUIET_BLOCKS;
 use crate::time::{Span, Timestamp};
@@ -61,8 +61,17 @@ pub struct Incident {
     pub severity: Severity,
     /// Causes and steps, frozen after [`NAMING_TIME`].
     pub diagnosis: Diagnosis,
-    /// How far it turned the controllers when it opened, and when it began to interrupt.
-    pub counted: [Turned; 2],
+    /// How far it turned the controllers when it opened, and when it began to interrupt; none
+    /// where that was taken back.
+    pub charges: [Option<Charge>; 2],
+    /// The highest that any of its services stood against its notice threshold.
+    pub peak: f64,
+    /// What people said.
+    pub judged: Option<Judged>,
+    /// True while people expect its levels and these are not yet accepted as normal.
+    pub accepts: bool,
+    /// How many times what looks like this was called no trouble, while that keeps it a notice.
+    pub habit: Option<usize>,
     /// Blocks in a row in which all its services were quiet.
     quiet: usize,
     /// What was told last; none before the first alert.
@@ -90,7 +99,11 @@ impl Incident {
             onset: onset.at,
             range: onset.range,
             severity: Severity::Notice,
-            counted: [Turned::default(); 2],
+            charges: [None, None],
+            peak: 0.0,
+            judged: None,
+            accepts: false,
+            habit: None,
             diagnosis: Diagnosis::default(),
             quiet: 0,
             told: None,
@@ -162,6 +175,22 @@ impl Incident {
     pub fn quiet(&mut self, is_quiet: bool) -> bool {
         self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
         self.quiet >= QUIET_BLOCKS
+    }
+
+    /// What is remembered of it once it is over.
+    pub fn ended(self, ended: Timestamp) -> Ended {
+        let leading = self.diagnosis.causes.into_iter().next();
+        Ended {
+            id: self.id,
+            onset: self.onset,
+            ended,
+            cause: leading.map(|cause| (cause.id, cause.probability)),
+            severity: self.severity,
+            peak: self.peak,
+            trace: self.diagnosis.trace,
+            charges: self.charges,
+            judged: self.judged,
+        }
     }
 
     /// What must be told now, if anything, and remembers that it was.

@@ -5,21 +5,21 @@ use std::fmt::Write as _;
 
 use super::Engine;
 use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
+use super::baseline::Load;
+use super::changes;
 use super::correlate::Finding;
 use super::detect::drift::Direction;
 use super::forecast::forecast;
 use super::grid::block_start;
 use super::lifecycle::{Incident, Kind};
+use super::naming::onset_hull;
 use super::track::Tracked;
-use crate::series::Change;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// Signals told in one alert, at most.
 const SIGNALS_MAX: usize = 24;
 /// Changes told in one alert, at most; the nearest to the onset are kept.
 const CHANGES_MAX: usize = 12;
-/// Changes this long before the onset are still told.
-const CHANGES_BEFORE: Span = Span::from_hours(6);
 
 impl Engine {
     /// The alert of an incident at a closed block.
@@ -44,6 +44,8 @@ impl Engine {
             })
             .min_by_key(|forecast| forecast.at)
             .filter(|_| state != State::Resolved);
+        let mut checked = incident.diagnosis.checked.clone();
+        checked.extend(self.unexplaining(incident));
         Alert {
             schema: SCHEMA.to_owned(),
             state,
@@ -57,11 +59,11 @@ impl Engine {
             title: incident.diagnosis.title.clone(),
             causes: incident.diagnosis.causes.clone(),
             signals,
-            changes: self.changes_near(incident, now),
+            changes: self.changes_near(incident, &found, now),
             forecast,
-            breakdown: Vec::new(),
+            breakdown: self.explaining(incident),
             steps: incident.diagnosis.steps.clone(),
-            checked: incident.diagnosis.checked.clone(),
+            checked,
             links: self.links(incident, &found),
         }
     }
@@ -70,7 +72,10 @@ impl Engine {
         let tracked = &self.state.tracks.all[finding.place];
         let service = self.state.services.get(&tracked.series.service);
         let expected = service.and_then(|s| s.expected(&self.state.tracks.all, tracked, at));
-        let usual = MovedSignal { expected, ..self.described(tracked, at.0) };
+        let load = service.map_or(Load::USUAL, |s| s.load_at(&self.state.tracks.all, at.0, at.1));
+        let described = self.described(tracked, at.0);
+        let now = tracked.events(load).or(described.now);
+        let usual = MovedSignal { now, expected, ..described };
         MovedSignal {
             direction: match finding.direction {
                 Direction::Up => "up".to_owned(),
@@ -123,16 +128,20 @@ impl Engine {
         }
     }
 
-    fn changes_near(&self, incident: &Incident, now: Timestamp) -> Vec<NearChange> {
-        let near = |c: &&Change| {
-            c.at >= incident.range[0] - CHANGES_BEFORE
-                && c.at <= now
-                && incident.services.contains(&c.service)
-        };
-        let mut near: Vec<&Change> = self.state.changes.iter().filter(near).collect();
-        near.sort_by_key(|c| ((c.at - incident.onset).as_millis().abs(), c.at));
-        near.truncate(CHANGES_MAX);
-        near.sort();
+    fn changes_near(
+        &self,
+        incident: &Incident,
+        found: &[Finding],
+        now: Timestamp,
+    ) -> Vec<NearChange> {
+        let [earliest, _] = onset_hull(found, incident.range);
+        let near = changes::near(
+            &self.state.changes,
+            &incident.services,
+            (earliest, incident.onset),
+            now,
+            CHANGES_MAX,
+        );
         near.into_iter()
             .map(|c| NearChange {
                 kind: c.kind.name().to_owned(),

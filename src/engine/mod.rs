@@ -7,10 +7,11 @@
 //! The stages, in the order in which data passes them:
 //! `track` (samples to blocks; old ones go to the `archive`) → `peers` (who is apart) → `baseline`
 //! (what is expected) → `detect` (how far off) → `vote` and `service` (all signals of one; `learn`
-//! says what is usual) → `correlate` (what belongs together) → `diagnose` (why) → `lifecycle`
+//! says what is usual) → `correlate` (what belongs together) → `breakdown` (whose) → `diagnose` (why) → `lifecycle`
 //! (what to tell).
 
 pub mod alert;
+pub mod changes;
 pub mod grid;
 pub mod outcome;
 
@@ -28,6 +29,8 @@ pub mod peers;
 
 pub mod vote;
 
+pub mod stirs;
+
 pub mod service;
 
 mod learn;
@@ -36,14 +39,22 @@ pub mod calendar;
 pub mod correlate;
 pub mod forecast;
 
+pub mod breakdown;
+mod experience;
+pub mod past;
+
 pub mod diagnose;
 
 pub mod lifecycle;
 
 mod controllers;
 mod creep;
+mod explain;
+mod feedback;
 mod incidents;
 mod message;
+mod naming;
+mod questions;
 mod relevel;
 mod scores;
 pub mod snapshot;
@@ -60,6 +71,7 @@ use crate::time::{Span, Timestamp};
 
 use archive::{Archive, ArchiveError, MemoryArchive, RUN_BLOCKS, run_of};
 use baseline::Load;
+use breakdown::Breakdowns;
 use calendar::Calendar;
 use correlate::Graph;
 use detect::budget::{Servo, Standing};
@@ -68,16 +80,9 @@ use grid::{BLOCK, PER_DAY, WallClock, block_of, block_start, blocks_in};
 use learn::Window;
 use lifecycle::Incident;
 use outcome::{Outcome, Silence};
+use past::Past;
 use service::Service;
 use track::Tracks;
-
-/// Change events remembered; the oldest are forgotten first.
-const CHANGES_MAX: usize = 10_000;
-/// Change events older than this are forgotten.
-const CHANGES_KEPT: Span = Span::from_hours(24 * 35);
-
-/// Change events announced farther ahead than this are left out.
-pub const CHANGES_AHEAD: Span = Span::DAY;
 
 /// What a user sets and the engine needs beside the rules.
 #[derive(Clone, Debug)]
@@ -118,9 +123,14 @@ pub(crate) struct EngineState {
     graph: Graph,
     changes: Vec<Change>,
     incidents: Vec<Incident>,
+    past: Past,
+    /// Number of the newest feedback used.
+    feedback_seen: i64,
     notices: Servo,
     alerts: Servo,
     calendar: Calendar,
+    /// What was asked about label values, and what is known.
+    breakdowns: Breakdowns,
     /// True once the first baselines were learned.
     learned: bool,
 }
@@ -234,6 +244,16 @@ impl Engine {
         &self.state.incidents
     }
 
+    /// Incidents that are over, as far as they are remembered.
+    pub fn past(&self) -> &Past {
+        &self.state.past
+    }
+
+    /// Changes of the last weeks, in order of time.
+    pub fn changes(&self) -> &[Change] {
+        &self.state.changes
+    }
+
     /// What forecasts are made with.
     fn outlook(&self) -> Outlook<'_> {
         Outlook { rules: &self.rules, clock: &self.clock, archive: &*self.archive }
@@ -247,18 +267,15 @@ impl Engine {
             let reason = Silence::Unanswered { reason: unanswered.reason.clone() };
             outcome.report.silences.push((unanswered.signal.clone(), reason));
         }
+        self.heed(&batch.feedback);
+        let state = &mut self.state;
+        for answer in &batch.answers {
+            state.breakdowns.take(&self.rules, answer);
+        }
         for (caller, callee) in &batch.calls {
             state.graph.add(caller, callee);
         }
-        if !batch.changes.is_empty() {
-            state.changes.extend(batch.changes.iter().cloned());
-            state.changes.sort();
-            state.changes.dedup();
-            // Neither the long past nor a clock that is years ahead may crowd out the present.
-            state.changes.retain(|c| now - c.at <= CHANGES_KEPT && c.at - now <= CHANGES_AHEAD);
-            let excess = state.changes.len().saturating_sub(CHANGES_MAX);
-            state.changes.drain(..excess);
-        }
+        changes::remember(&mut state.changes, &batch.changes, now);
     }
 
     /// Judges a complete block.

@@ -27,13 +27,22 @@ pub struct Report {
     pub samples_beyond_limit: u64,
     /// One entry per thing that was not said in this step.
     pub silences: Vec<(String, Silence)>,
-    /// Levels that are normal from now on, after a deploy.
+    /// Levels that are normal from now on, after a deploy or because somebody expects them.
     pub relevelled: Vec<Relevelled>,
     /// What moved too slowly to be an incident.
     pub crept: Vec<Crept>,
 }
 
-/// A series whose level since a deploy was accepted as its new normal.
+/// Why a level became normal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// A deploy left it behind, and it is steady.
+    Deploy,
+    /// Somebody said that the incident was expected.
+    Expected,
+}
+
+/// A series whose level was accepted as its new normal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relevelled {
     /// Which series.
@@ -42,15 +51,21 @@ pub struct Relevelled {
     pub from: f64,
     /// Where it is now.
     pub to: f64,
+    /// Why.
+    pub why: Accepted,
 }
 
 impl fmt::Display for Relevelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { series, from, to } = self;
+        let Self { series, from, to, why } = self;
         let Series { signal, service, .. } = series;
         let way = if to > from { "higher" } else { "lower" };
         let size = (to - from).abs();
-        write!(f, "{signal} of {service} is {size:.1} spreads {way} since a deploy: normal now")
+        let why = match why {
+            Accepted::Deploy => "since a deploy",
+            Accepted::Expected => "as somebody expects",
+        };
+        write!(f, "{signal} of {service} is {size:.1} spreads {way} {why}: normal now")
     }
 }
 
@@ -122,6 +137,12 @@ pub enum Silence {
         /// Share of the services with known traffic that are low.
         share: f64,
     },
+    /// Beyond the alert threshold, but what looked like this was called false or expected again
+    /// and again: told as a notice until it goes well beyond what it was then.
+    Habitual {
+        /// How many times it was called so.
+        times: usize,
+    },
     /// The source could not ask for this signal.
     Unanswered {
         /// What it said.
@@ -145,6 +166,9 @@ impl fmt::Display for Silence {
             Self::Calendar { share } => {
                 let percent = 100.0 * share;
                 write!(f, "traffic of {percent:.0} % of services is low at once: less sensitive")
+            }
+            Self::Habitual { times } => {
+                write!(f, "held as a notice: called false or expected {times} times before")
             }
             Self::Unanswered { reason } => write!(f, "not asked: {reason}"),
         }

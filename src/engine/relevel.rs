@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use super::grid::{PER_DAY, PER_HOUR, PER_WEEK, block_of};
-use super::outcome::{Outcome, Relevelled};
+use super::outcome::{Accepted, Outcome, Relevelled};
 use super::service::{Service, own_load};
 use super::track::Tracked;
 use crate::series::ChangeKind;
@@ -53,7 +53,8 @@ impl Engine {
                 let from = tracked.drift.accept_level(level);
                 tracked.levels.forget();
                 let series = tracked.series.as_ref().clone();
-                outcome.report.relevelled.push(Relevelled { series, from, to: level });
+                let why = Accepted::Deploy;
+                outcome.report.relevelled.push(Relevelled { series, from, to: level, why });
             }
         }
     }
@@ -96,7 +97,12 @@ impl Engine {
     }
 
     /// The median residual over a range of blocks, in standard units; none for counts.
-    fn level(&self, service: &Service, tracked: &Tracked, (from, to): (i64, i64)) -> Option<f64> {
+    pub(super) fn level(
+        &self,
+        service: &Service,
+        tracked: &Tracked,
+        (from, to): (i64, i64),
+    ) -> Option<f64> {
         let baseline = tracked.baseline.as_ref()?;
         let slots = self.clock.slots(from, to);
         let loads = service.loads(&self.state.tracks.all, &*self.archive, from, &slots);

@@ -10,6 +10,7 @@ use crate::engine::detect::absence::{self, Presence};
 use crate::engine::detect::budget::{Calibration, Gear, Servo, TokenBucket};
 use crate::engine::detect::statistic::{Families, Statistic};
 use crate::engine::grid::{NO_SLOT, PER_DAY, PER_HOUR, PER_WEEK};
+use crate::engine::stirs::Stirs;
 use crate::engine::track::Tracked;
 use crate::engine::vote::vote;
 use crate::rules::{Budget, Role, Rules, Worse};
@@ -52,6 +53,8 @@ pub struct Service {
     pub alerts: Servo,
     /// What may still interrupt a person.
     pub bucket: TokenBucket,
+    /// When it stirred.
+    pub stirs: Stirs,
     /// Blocks spent in alarm, masked out of every fit (METHODS 8.1).
     pub episodes: VecDeque<(i64, i64)>,
     /// Block of the newest deploy whose level was considered as the new normal.
@@ -75,6 +78,7 @@ impl Service {
             notices: Servo::default(),
             alerts: Servo::default(),
             bucket: TokenBucket::full(budget.alerts_per_week),
+            stirs: Stirs::default(),
             episodes: VecDeque::new(),
             settled: i64::MIN,
             learned_objectives: BTreeMap::new(),
@@ -241,6 +245,30 @@ impl Service {
         let (traffic, tracked) = self.traffic_series(tracks)?;
         let value = tracked.history.at(block);
         value.is_finite().then_some(value >= traffic.high)
+    }
+
+    /// What the service's traffic did in the blocks from `from` on, one per slot; as always where
+    /// it is not known.
+    pub fn past_load(
+        &self,
+        tracks: &[Tracked],
+        archive: &dyn Archive,
+        (from, slots): (i64, &[u16]),
+    ) -> Vec<Load> {
+        let to = from + i64::try_from(slots.len()).unwrap_or(0);
+        let known = self.traffic_series(tracks);
+        let known = known.and_then(|(traffic, t)| Some((traffic, t, t.baseline.as_ref()?)));
+        let Some((traffic, tracked, baseline)) = known else {
+            return vec![Load::USUAL; slots.len()];
+        };
+        let values = tracked.past(archive, from - 1, to);
+        let pairs = values.windows(2).zip(slots);
+        pairs.map(|(pair, &slot)| traffic.load(baseline, [pair[0], pair[1]], slot)).collect()
+    }
+
+    /// The series that stands for the service's traffic.
+    pub fn traffic_tracked<'a>(&self, tracks: &'a [Tracked]) -> Option<&'a Tracked> {
+        self.traffic_series(tracks).map(|(_, tracked)| tracked)
     }
 
     fn traffic_series<'a>(&self, tracks: &'a [Tracked]) -> Option<(Traffic, &'a Tracked)> {

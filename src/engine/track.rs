@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::archive::{Archive, Run};
-use crate::engine::baseline::Baseline;
+use crate::engine::baseline::{Baseline, Load};
 use crate::engine::detect::apart::{Apart, Distance, SETTLING_BLOCKS};
 use crate::engine::detect::creep::Levels;
 use crate::engine::detect::drift::Drift;
@@ -330,6 +330,11 @@ impl Tracked {
         self.latest = value;
         self.seen = Some(now);
         self.block.extend(value.map(narrow));
+    }
+
+    /// Where events are counted: the level that its score is about, in its own unit.
+    pub fn events(&self, load: Load) -> Option<f64> {
+        Some(self.drift.events()? * self.baseline.as_ref()?.unit_load(load))
     }
 
     /// Whether it had a value at `now`.

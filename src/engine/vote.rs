@@ -2,10 +2,14 @@
 
 use crate::engine::baseline::{Baseline, HOUR, Load};
 use crate::engine::detect::apart;
-use crate::engine::detect::drift::Drift;
+use crate::engine::detect::drift::{Drift, toward};
 use crate::engine::track::Tracked;
 use crate::rules::Signal;
 use crate::stats::ewma::SCALES;
+
+/// From this mean residual on, half of where residuals are cut off, a level is larger than they
+/// say.
+const CUT_OFF: f64 = 3.0;
 
 /// Whether a series may vote, and how: its scores toward worse, or zero where the move is
 /// smaller than anybody cares about.
@@ -38,9 +42,32 @@ pub fn is_big_unadjusted(drift: &Drift, baseline: &Baseline, signal: &Signal, sl
 }
 
 /// Whether two values are at least `min_effect` apart.
-fn is_effect(signal: &Signal, seen: f64, expected: f64) -> bool {
+pub fn is_effect(signal: &Signal, seen: f64, expected: f64) -> bool {
     let effect = (seen - expected).abs();
     effect >= signal.min_effect.absolute && effect >= signal.min_effect.relative * expected.abs()
+}
+
+/// A block: its number, its slot in the week, and the service's load in it.
+pub type At = (i64, u16, Load);
+
+/// How far a series has been toward worse in both of two blocks, in standard units of a block;
+/// none where one of them is missing, zero where the newest move is smaller than anybody cares
+/// about. It sees a step ten minutes after it began, and is wrong more often than [`vote`]: for
+/// those who ask, not for those who are called.
+pub fn sudden(tracked: &Tracked, signal: &Signal, newest: At, before: At) -> Option<f64> {
+    let baseline = tracked.baseline.as_ref()?;
+    let move_at = |(block, slot, load): At| {
+        let value = tracked.history.at(block);
+        let residual = value.is_finite().then(|| baseline.residual(value, slot, load)).flatten();
+        Some(residual?.standard(baseline.sds[0]))
+    };
+    let (z, earlier) = (move_at(newest)?, move_at(before)?);
+    let (_, slot, load) = newest;
+    let expected = baseline.expected(slot, load)?;
+    if z * earlier <= 0.0 || !is_effect(signal, tracked.history.at(newest.0), expected) {
+        return Some(0.0);
+    }
+    Some(toward(signal.worse, z).min(toward(signal.worse, earlier)))
 }
 
 /// Whether the move at the strongest scale is at least `min_effect` in the signal's own unit.
@@ -51,8 +78,29 @@ pub fn matters(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> boo
             let seen = tracked.history.weighted_mean(apart::HALF_LIFE);
             seen.is_some_and(|seen| farthest.matters([seen, expected], signal))
         }),
-        None => is_big_enough(&tracked.drift, baseline, signal, (slot, load)),
+        None => {
+            is_big_enough(&tracked.drift, baseline, signal, (slot, load))
+                || is_cut_off_and_big(tracked, baseline, signal, (slot, load))
+        }
     }
+}
+
+/// Whether a move is at least `min_effect` that is larger than residuals can say: these are cut
+/// off, so that the level they add up to falls short of what the series shows.
+fn is_cut_off_and_big(
+    tracked: &Tracked,
+    baseline: &Baseline,
+    signal: &Signal,
+    (slot, load): (u16, Load),
+) -> bool {
+    let strongest = tracked.drift.strongest(signal.worse);
+    let is_cut = strongest.is_some_and(|(_, scale)| tracked.drift.shift(scale).abs() >= CUT_OFF);
+    let seen = || tracked.history.weighted_mean(apart::HALF_LIFE);
+    is_cut
+        && baseline
+            .expected(slot, load)
+            .zip(seen())
+            .is_some_and(|(expected, seen)| is_effect(signal, seen, expected))
 }
 
 /// As [`matters`], for a drift at a block.

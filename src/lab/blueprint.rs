@@ -77,15 +77,27 @@ pub(super) const WEB_CACHE: usize = 1;
 pub(super) const WEB_DB: usize = 2;
 pub(super) const CHECKOUT_PAYMENTS: usize = 3;
 pub(super) const CHECKOUT_DB: usize = 4;
+/// Calls of the bank, which is nobody's service and therefore no edge of the fleet.
+pub(super) const PAYMENTS_BANK: usize = 5;
+/// Kinds of calls: the edges and the bank.
+pub(super) const CALLS: usize = EDGES.len() + 1;
+
+/// The service that makes a kind of calls, and the name of what it calls.
+pub(super) fn ends(call: usize) -> (Service, &'static str) {
+    EDGES.get(call).map_or((Service::Payments, "bank"), |&(caller, callee)| {
+        (caller, SPECS[callee as usize].name)
+    })
+}
 
 const ONCE: Policy = Policy { timeout: 1.0, retries: 0, budget: 0.0, backoff: 0.0 };
 #[rustfmt::skip]
-pub(super) const POLICIES: [Policy; 5] = [
+pub(super) const POLICIES: [Policy; CALLS] = [
     Policy { timeout: 4.0, retries: 1, budget: 0.02, backoff: 0.05 },
     ONCE,
     ONCE,
     Policy { timeout: 1.5, retries: 1, budget: 0.10, backoff: 0.05 },
     Policy { timeout: 2.0, retries: 2, budget: 0.20, backoff: 0.01 },
+    Policy { timeout: 1.0, retries: 2, budget: 0.50, backoff: 0.10 },
 ];
 /// What replaces the policy towards `payments` when its retries have no bound.
 pub(super) const UNBOUNDED: Policy =

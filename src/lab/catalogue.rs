@@ -1,10 +1,13 @@
 //! Every metric of the lab: its labels, where its truth lies in the model, and how it is noisy.
 
-use super::blueprint::{CHECKOUT_DB, CHECKOUT_PAYMENTS, EDGES, SPECS, Service, WEB_CHECKOUT};
+use super::blueprint::{
+    CALLS, CHECKOUT_DB, CHECKOUT_PAYMENTS, PAYMENTS_BANK, SPECS, Service, WEB_CHECKOUT, ends,
+};
 use super::fleet::{Edge, Fleet};
 use super::queueing::Z_99;
 use super::tier::{Instance, Tier};
 use crate::series::Labels;
+use crate::time::Timestamp;
 
 /// What a series would show without noise, and what its noise is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +23,11 @@ pub(super) enum Seen {
     /// Expected events since the last scrape, and what their number is divided by; the window's
     /// events over the window's divisors are shown.
     Count(f64, Per),
+    /// A number as it is, from whoever runs the service: shown even where its exporters are
+    /// silent.
+    Known(f64),
+    /// A number as it is.
+    Exact(f64),
     /// Nothing to show.
     Nothing,
 }
@@ -44,14 +52,16 @@ pub(super) enum Scope {
     Instances,
     /// Every instance of one service.
     Of(Service),
-    /// Some edges: caller and dependency.
+    /// Every instance of the services that collect garbage.
+    Collecting,
+    /// Some kinds of calls: caller and dependency.
     Edges(&'static [usize]),
     /// One service, with one more label.
     One(Service, &'static [(&'static str, &'static str)]),
 }
 
 /// One metric: its scope, and how to read it for one thing of that scope. The numbers are the
-/// service and the instance, or the edge.
+/// service and the instance, or the kind of calls.
 pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) scope: Scope,
@@ -105,13 +115,14 @@ fn hit(fleet: &Fleet, service: usize, index: usize) -> Seen {
 fn log_lines(fleet: &Fleet, service: usize, _: usize) -> Seen {
     let tier = &fleet.tiers[service];
     let failing = tier.arrivals - tier.good;
-    let retries: f64 = EDGES
-        .iter()
-        .zip(&fleet.edges)
-        .filter(|((caller, _), _)| *caller as usize == service)
-        .map(|(_, edge)| edge.wanted * (edge.calls.attempts - 1.0))
+    let retries: f64 = (0..CALLS)
+        .filter(|&call| ends(call).0 as usize == service)
+        .map(|call| fleet.edges[call].wanted * (fleet.edges[call].calls.attempts - 1.0))
         .sum();
-    Seen::Level(0.2 + tier.arrivals * tier.spec.lines + failing * 12.0 + retries * 3.0, 0.02)
+    let (failure, chatter) =
+        if service == Service::Checkout as usize { fleet.talkative } else { (1.0, 1.0) };
+    let usual = tier.arrivals * tier.spec.lines * chatter;
+    Seen::Level(0.2 + usual + failing * 12.0 * failure + retries * 3.0, 0.02)
 }
 
 fn edge_share(fleet: &Fleet, edge: usize, _: usize) -> Seen {
@@ -122,7 +133,34 @@ fn edge_share(fleet: &Fleet, edge: usize, _: usize) -> Seen {
 fn queue_age(fleet: &Fleet, _: usize, _: usize) -> Seen {
     // Half a second passes until a worker polls.
     let waited = fleet.mails.age(fleet.clock()) + fleet.mail_wait.mean + 0.5;
-    Seen::Duration(waited, 0.05)
+    let (stuck, skew) = fleet.ages_off;
+    Seen::Duration(waited.max(stuck) + skew, 0.05)
+}
+
+/// Age of a mail when a worker has done it; a mail that is stuck is not done.
+fn staleness(fleet: &Fleet, service: usize, _: usize) -> Seen {
+    let waited = fleet.mails.age(fleet.clock()) + fleet.mail_wait.mean + 0.5;
+    Seen::Duration(waited + fleet.tiers[service].time.mean + fleet.ages_off.1, 0.05)
+}
+
+fn disk(fleet: &Fleet, service: usize, index: usize) -> Seen {
+    instance(fleet, service, index).map_or(Seen::Nothing, |(_, i)| Seen::Share(i.disk, 0.004))
+}
+
+/// The runtime keeps some threads for itself.
+fn threads(fleet: &Fleet, service: usize, index: usize) -> Seen {
+    instance(fleet, service, index)
+        .map_or(Seen::Nothing, |(_, i)| Seen::Level(8.0 + i.working, 0.02))
+}
+
+fn collecting(fleet: &Fleet, service: usize, index: usize) -> Seen {
+    instance(fleet, service, index)
+        .map_or(Seen::Nothing, |(_, i)| Seen::Share(i.collecting, 0.0004))
+}
+
+/// An instant as the exporters of such things show it: its Unix time in seconds.
+fn instant(at: Option<Timestamp>) -> Seen {
+    at.map_or(Seen::Nothing, |at| Seen::Known(at.as_secs() as f64))
 }
 
 fn queue_depth(fleet: &Fleet, _: usize, _: usize) -> Seen {
@@ -131,8 +169,11 @@ fn queue_depth(fleet: &Fleet, _: usize, _: usize) -> Seen {
     Seen::Level(fleet.mails.waiting() + rate * (fleet.mail_wait.mean + 0.5), 0.05)
 }
 
-/// Every metric but the versions, whose series come and go.
-pub(super) const METRICS: [Metric; 20] = [
+/// So many of the metrics draw their noise from the first streams of chance.
+pub(super) const FIRST_METRICS: usize = 20;
+
+/// Every metric but the versions, whose series come and go. New ones stand at the end.
+pub(super) const METRICS: [Metric; 28] = [
     Metric {
         name: "lab_traffic",
         scope: Scope::Services,
@@ -145,7 +186,7 @@ pub(super) const METRICS: [Metric; 20] = [
     },
     Metric {
         name: "lab_attempts",
-        scope: Scope::Edges(&[0, 1, 2, 3, 4]),
+        scope: Scope::Edges(&ALL_CALLS),
         read: |fleet, e, _| Seen::Rate(fleet.edges[e].wanted * fleet.edges[e].calls.attempts),
     },
     Metric { name: "lab_latency_p99", scope: Scope::Instances, read: tail },
@@ -160,19 +201,11 @@ pub(super) const METRICS: [Metric; 20] = [
     },
     Metric {
         name: "lab_retries",
-        scope: Scope::Edges(&[WEB_CHECKOUT, CHECKOUT_PAYMENTS, CHECKOUT_DB]),
+        scope: Scope::Edges(&[WEB_CHECKOUT, CHECKOUT_PAYMENTS, CHECKOUT_DB, PAYMENTS_BANK]),
         read: |fleet, e, _| Seen::Count(fleet.edges[e].tally[2], Per::Second),
     },
-    Metric {
-        name: "lab_dependency_latency",
-        scope: Scope::Edges(&[0, 1, 2, 3, 4]),
-        read: edge_tail,
-    },
-    Metric {
-        name: "lab_dependency_errors",
-        scope: Scope::Edges(&[0, 1, 2, 3, 4]),
-        read: edge_share,
-    },
+    Metric { name: "lab_dependency_latency", scope: Scope::Edges(&ALL_CALLS), read: edge_tail },
+    Metric { name: "lab_dependency_errors", scope: Scope::Edges(&ALL_CALLS), read: edge_share },
     Metric {
         name: "lab_pool_wait",
         scope: Scope::One(Service::Checkout, &[("pool", "orders-db")]),
@@ -205,17 +238,49 @@ pub(super) const METRICS: [Metric; 20] = [
     Metric { name: "lab_log_volume", scope: Scope::Services, read: log_lines },
     Metric {
         name: "lab_throttled",
-        scope: Scope::Edges(&[CHECKOUT_PAYMENTS]),
-        read: |fleet, _, _| Seen::Count(fleet.throttled, Per::Second),
+        scope: Scope::Edges(&[CHECKOUT_PAYMENTS, PAYMENTS_BANK]),
+        read: |fleet, e, _| Seen::Count(fleet.edges[e].throttled, Per::Second),
     },
     Metric {
         name: "lab_conflicts",
         scope: Scope::One(Service::Checkout, &[]),
         read: |fleet, _, _| Seen::Count(fleet.conflicts, Per::Second),
     },
+    Metric {
+        name: "lab_lock_wait",
+        scope: Scope::One(Service::OrdersDb, &[]),
+        // Looking whether a row is free takes some microseconds.
+        read: |fleet, _, _| Seen::Duration(fleet.locks.wait.mean + 2e-5, 0.05),
+    },
+    Metric { name: "lab_disk", scope: Scope::Instances, read: disk },
+    Metric { name: "lab_threads", scope: Scope::Instances, read: threads },
+    Metric { name: "lab_gc", scope: Scope::Collecting, read: collecting },
+    Metric { name: "lab_staleness", scope: Scope::One(Service::Worker, &[]), read: staleness },
+    Metric {
+        name: "lab_config_version",
+        scope: Scope::Services,
+        read: |fleet, s, _| Seen::Exact(f64::from(fleet.operations.configs[s])),
+    },
+    Metric {
+        name: "lab_migration",
+        scope: Scope::One(Service::OrdersDb, &[]),
+        read: |fleet, _, _| instant(fleet.operations.migrated),
+    },
+    Metric {
+        name: "lab_maintenance",
+        scope: Scope::One(Service::Payments, &[]),
+        read: |fleet, _, _| instant(fleet.operations.maintained),
+    },
 ];
 
+const ALL_CALLS: [usize; CALLS] = [0, 1, 2, 3, 4, 5];
+
 impl Scope {
+    /// Whether its things are kinds of calls.
+    pub(super) const fn is_calls(self) -> bool {
+        matches!(self, Self::Edges(_))
+    }
+
     /// The numbers that [`Metric::read`] takes for each thing of this scope, whose first is the
     /// service that exports it, and its labels.
     pub(super) fn things(self) -> Vec<Thing> {
@@ -224,11 +289,15 @@ impl Scope {
             Self::Services => services.map(|s| Thing::new(s, None, &[])).collect(),
             Self::Instances => services.flat_map(instances).collect(),
             Self::Of(service) => instances(service as usize).collect(),
+            Self::Collecting => services
+                .filter(|&service| SPECS[service].memory_limit_mib.is_finite())
+                .flat_map(instances)
+                .collect(),
             Self::Edges(edges) => edges
                 .iter()
                 .map(|&edge| {
-                    let (caller, callee) = EDGES[edge];
-                    let label = ("dependency", SPECS[callee as usize].name);
+                    let (caller, callee) = ends(edge);
+                    let label = ("dependency", callee);
                     Thing { a: edge, ..Thing::new(caller as usize, None, &[label]) }
                 })
                 .collect(),

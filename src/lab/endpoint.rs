@@ -16,8 +16,8 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::net::TcpListener;
 
-use super::selector::Selector;
 use super::{History, LabSeries};
+use crate::selector::{Selector, SelectorError};
 use crate::time::{Span, Timestamp};
 
 /// How long a sample is the answer to later instants, as in Prometheus.
@@ -71,8 +71,11 @@ enum BadData {
     Form(String),
     #[error("invalid parameter \"{0}\": {1}")]
     Parameter(&'static str, String),
-    #[error("invalid parameter \"query\": {0}")]
-    Selector(#[from] super::selector::SelectorError),
+    #[error(
+        "invalid parameter \"query\": {0}\nhint: the lab answers plain selectors only, for example \
+         `lab_errors{{service=\"web\"}}`; use a real backend for expressions"
+    )]
+    Selector(#[from] SelectorError),
     #[error(
         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query \
          resolution (?step=XX)"
@@ -137,9 +140,9 @@ async fn query(State(history): State<Shared>, asked: Asked) -> Response {
             Some(_) => instant("time", time.as_deref())?,
             None => history.end().unwrap_or_default(),
         };
-        let row = |(index, series): (usize, &LabSeries)| {
-            let value = Some(Point(at, history.latest(index, at, LOOKBACK)?));
-            Some(Row { metric: metric(series), value, values: Vec::new() })
+        let row = |track: Track<'_>| {
+            let value = Some(Point(at, track.latest(at)?));
+            Some(Row { metric: metric(track.series), value, values: Vec::new() })
         };
         Ok(Answer::Vector(sorted(selected(history, &selector).filter_map(row).collect())))
     })
@@ -167,21 +170,46 @@ fn range(history: &History, params: &Params) -> Result<Answer, BadData> {
     }
     let selector = Selector::parse(params.query.as_deref().unwrap_or(""))?;
     let points = (end - start).as_millis() / step.as_millis();
-    let row = |(index, series): (usize, &LabSeries)| {
+    let row = |track: Track<'_>| {
         let values: Vec<Point> = (0..=points)
             .map(|n| start + step.times(n))
-            .filter_map(|at| Some(Point(at, history.latest(index, at, LOOKBACK)?)))
+            .filter_map(|at| Some(Point(at, track.latest(at)?)))
             .collect();
-        (!values.is_empty()).then(|| Row { metric: metric(series), value: None, values })
+        (!values.is_empty()).then(|| Row { metric: metric(track.series), value: None, values })
     };
     Ok(Answer::Matrix(sorted(selected(history, &selector).filter_map(row).collect())))
 }
 
-fn selected<'a>(
+/// A series and where its values are.
+#[derive(Clone, Copy)]
+struct Track<'a> {
+    series: &'a LabSeries,
+    index: usize,
     history: &'a History,
-    selector: &'a Selector,
-) -> impl Iterator<Item = (usize, &'a LabSeries)> {
-    history.series().iter().enumerate().filter(|(_, series)| selector.matches(series))
+    /// Whether it is one of those by tenant and route.
+    part: bool,
+}
+
+impl Track<'_> {
+    /// What an instant query answers.
+    fn latest(&self, at: Timestamp) -> Option<f64> {
+        if self.part {
+            self.history.parts().latest(self.index, at, LOOKBACK)
+        } else {
+            self.history.latest(self.index, at, LOOKBACK)
+        }
+    }
+}
+
+/// Everything that is served.
+fn tracks(history: &History) -> impl Iterator<Item = Track<'_>> {
+    let main = history.series().iter().enumerate().map(|one| (one, false));
+    let parts = history.parts().series().iter().enumerate().map(|one| (one, true));
+    main.chain(parts).map(|((index, series), part)| Track { series, index, history, part })
+}
+
+fn selected<'a>(history: &'a History, selector: &'a Selector) -> impl Iterator<Item = Track<'a>> {
+    tracks(history).filter(|track| selector.matches(track.series.metric, &track.series.labels))
 }
 
 /// In order of labels, as Prometheus sorts a matrix.
@@ -223,7 +251,7 @@ fn length(name: &'static str, text: Option<&str>) -> Result<Span, BadData> {
 
 async fn names(State(history): State<Shared>) -> Response {
     answer(history, |history| {
-        let names: BTreeSet<&str> = history.series().iter().map(|series| series.metric).collect();
+        let names: BTreeSet<&str> = tracks(history).map(|track| track.series.metric).collect();
         Ok(names.into_iter().map(str::to_owned).collect::<Vec<_>>())
     })
     .await
@@ -246,9 +274,12 @@ async fn metrics(State(history): State<Shared>) -> Response {
 /// Prometheus text format, version 0.0.4: one group per metric.
 fn exposition(history: &History) -> String {
     let mut groups: BTreeMap<&str, String> = BTreeMap::new();
-    let row = history.rows().saturating_sub(1);
-    for (index, series) in history.series().iter().enumerate() {
-        if let Some(value) = history.value(index, row) {
+    let (row, now) = (history.rows().saturating_sub(1), history.end().unwrap_or_default());
+    for track in tracks(history) {
+        let Track { series, index, .. } = track;
+        // What is recorded every five minutes is shown until the next record.
+        let value = if track.part { track.latest(now) } else { history.value(index, row) };
+        if let Some(value) = value {
             let group = groups
                 .entry(series.metric)
                 .or_insert_with(|| format!("# TYPE {} gauge\n", series.metric));

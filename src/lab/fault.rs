@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use super::lookalike::{LOOKALIKES, Like, OUTSIDE, Outside};
 use crate::time::{Span, Timestamp};
 
-/// A cause that the lab can inject.
+/// The cause that is named where no other fits.
+pub(super) const UNEXPLAINED: &str = "unexplained-drift";
+
+/// Something that can be made to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// `payments` answers slower and slower.
@@ -13,16 +17,46 @@ pub enum Fault {
     RetryAmplification,
     /// Connections of the checkout's pool leak away; the database stays fast.
     PoolExhaustion,
-    /// Each mail takes the workers longer; as many arrive as ever.
+    /// Ever more workers are stuck on mails that do not end; as many arrive as ever.
     QueueBacklog,
     /// A new version of `checkout` is slower and fails more.
     BadDeploy,
-    /// The exporters of `payments` stop.
-    TelemetryGap,
     /// `web` keeps memory that it no longer needs.
     ResourceLeak,
+    /// One tenant's orders grow in number and in size.
+    HotTenant,
+    /// More and more orders write to one and the same row.
+    WriteRace,
+    /// One instance of `web` reads its cache by another version of the keys.
+    CacheDivergence,
+    /// A rollout of `checkout` stalls; two versions disagree on what the other wrote.
+    MixedDeploy,
+    /// A new configuration leaves `checkout` few threads.
+    ConfigChange,
+    /// The bank that `payments` calls lowers its quota.
+    ThirdPartyThrottling,
+    /// A crowd comes, far beyond the busiest hour of a week.
+    Overload,
+    /// Something else takes processor and disk from `orders-db`.
+    ResourceContention,
+    /// The job that closes the day at midnight holds its locks for longer and longer.
+    TimeBoundary,
+    /// `checkout` logs every step of every order.
+    LogFlood,
+    /// One route of `checkout` gets rows that its handler cannot read.
+    DataShape,
+    /// One instance of `checkout` sits on a host that slows and fails.
+    InstanceOutlier,
+    /// Packets between the services get lost.
+    NetworkPath,
+    /// The exporters of `payments` stop.
+    TelemetryGap,
     /// Pages grow, and take longer to reach users.
     UnexplainedDrift,
+    /// What resembles another cause than the one it has.
+    LookAlike(Like),
+    /// What no cause of the catalogue explains.
+    Outside(Outside),
 }
 
 /// What is known about a fault before it happens.
@@ -30,7 +64,7 @@ pub enum Fault {
 pub struct FaultInfo {
     /// Which fault.
     pub fault: Fault,
-    /// The same as the id of the cause that should be named.
+    /// Its name: in [`FAULTS`] the same as the id of the cause that should be named.
     pub id: &'static str,
     /// One line for a list.
     pub about: &'static str,
@@ -42,8 +76,8 @@ pub struct FaultInfo {
     pub dependency: Option<&'static str>,
 }
 
-/// Every fault, most instructive first.
-pub const FAULTS: [FaultInfo; 8] = [
+/// One fault for every cause of the catalogue, most instructive first.
+pub const FAULTS: [FaultInfo; 21] = [
     FaultInfo {
         fault: Fault::SlowDependency,
         id: "slow-dependency",
@@ -71,7 +105,7 @@ pub const FAULTS: [FaultInfo; 8] = [
     FaultInfo {
         fault: Fault::QueueBacklog,
         id: "queue-backlog",
-        about: "the workers take longer for each mail and fall behind",
+        about: "workers get stuck one after the other, and the rest falls behind",
         service: "worker",
         culprit: "worker",
         dependency: None,
@@ -90,6 +124,110 @@ pub const FAULTS: [FaultInfo; 8] = [
         about: "web leaks memory until garbage collection slows it",
         service: "web",
         culprit: "web",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::HotTenant,
+        id: "hot-tenant",
+        about: "one small tenant of checkout sends more and heavier orders by the hour",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::WriteRace,
+        id: "write-race",
+        about: "more and more orders of checkout write to the same row at once",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::CacheDivergence,
+        id: "cache-divergence",
+        about: "one instance of web cannot read the cache entries that the others write",
+        service: "web",
+        culprit: "web",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::MixedDeploy,
+        id: "mixed-deploy",
+        about: "a rollout of checkout stalls while two versions write the same orders",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::ConfigChange,
+        id: "config-change",
+        about: "a configuration of checkout leaves it fewer threads than a busy hour needs",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::ThirdPartyThrottling,
+        id: "third-party-throttling",
+        about: "the bank lowers its quota and refuses calls of payments",
+        service: "payments",
+        culprit: "bank",
+        dependency: Some("bank"),
+    },
+    FaultInfo {
+        fault: Fault::Overload,
+        id: "overload",
+        about: "a crowd comes that is larger by far than the busiest hour of the week",
+        service: "web",
+        culprit: "web",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::ResourceContention,
+        id: "resource-contention",
+        about: "another job takes processor and disk from orders-db",
+        service: "orders-db",
+        culprit: "orders-db",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::TimeBoundary,
+        id: "time-boundary",
+        about: "the job that closes the day at midnight no longer ends and locks orders-db",
+        service: "checkout",
+        culprit: "orders-db",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::LogFlood,
+        id: "log-flood",
+        about: "a debug level that was left on floods the logs of checkout",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::DataShape,
+        id: "data-shape",
+        about: "one route of checkout gets rows that its handler cannot read",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::InstanceOutlier,
+        id: "instance-outlier",
+        about: "one instance of checkout sits on a host that slows and fails",
+        service: "checkout",
+        culprit: "checkout",
+        dependency: None,
+    },
+    FaultInfo {
+        fault: Fault::NetworkPath,
+        id: "network-path",
+        about: "packets between the services get lost, more by the hour",
+        service: "checkout",
+        culprit: "checkout",
         dependency: None,
     },
     FaultInfo {
@@ -113,19 +251,69 @@ pub const FAULTS: [FaultInfo; 8] = [
 impl Fault {
     /// What is known about it.
     pub fn info(self) -> &'static FaultInfo {
-        // The list holds every variant; a test says so.
-        FAULTS.iter().find(|info| info.fault == self).unwrap_or(&FAULTS[0])
+        // The lists hold every variant; a test says so.
+        everything().find(|info| info.fault == self).unwrap_or(&FAULTS[0])
     }
 
-    /// The id of the cause that should be named.
+    /// Its name.
     pub fn id(self) -> &'static str {
         self.info().id
     }
 
-    /// The fault of this id.
+    /// The fault of this name.
     pub fn from_id(id: &str) -> Option<Self> {
-        FAULTS.iter().find(|info| info.id == id).map(|info| info.fault)
+        everything().find(|info| info.id == id).map(|info| info.fault)
     }
+
+    /// Id of the cause that should be named; none where nothing should be told.
+    pub fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::LookAlike(like) => like.about().cause,
+            Self::Outside(_) => Some(UNEXPLAINED),
+            _ => Some(self.id()),
+        }
+    }
+
+    /// The first instant at or after `at` at which such a fault begins in real life: most at any
+    /// time, some only at the turn of the day.
+    #[must_use]
+    pub fn natural_onset(self, at: Timestamp) -> Timestamp {
+        match self {
+            Self::TimeBoundary | Self::LookAlike(Like::AfterMidnight) => at.ceil_to(Span::DAY),
+            _ => at,
+        }
+    }
+
+    /// The label value to blame, beside the service and its dependency; none where there is none.
+    pub const fn value(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::HotTenant => Some(("tenant", "t06")),
+            Self::DataShape => Some(("route", "/coupon")),
+            Self::InstanceOutlier => Some(("instance", "checkout-2")),
+            Self::CacheDivergence => Some(("instance", "web-1")),
+            _ => None,
+        }
+    }
+
+    /// Whether no one service is to blame: the fleet as a whole has too much to do, or what lies
+    /// between its parts is bad.
+    pub const fn is_everywhere(self) -> bool {
+        matches!(self, Self::Overload | Self::NetworkPath)
+    }
+
+    /// How long after a plan's onset the cause itself begins to change. Before that happens only
+    /// what misleads.
+    pub fn delay(self) -> Span {
+        match self {
+            Self::LookAlike(like) => like.about().after,
+            _ => Span::ZERO,
+        }
+    }
+}
+
+/// Everything that can be planned.
+fn everything() -> impl Iterator<Item = &'static FaultInfo> {
+    FAULTS.iter().chain(LOOKALIKES.iter().map(|like| &like.info)).chain(&OUTSIDE)
 }
 
 impl fmt::Display for Fault {
@@ -162,7 +350,7 @@ impl Severity {
 pub struct FaultPlan {
     /// Which.
     pub fault: Fault,
-    /// When the cause begins to change.
+    /// When it begins: the cause begins to change [`Fault::delay`] later.
     pub onset: Timestamp,
     /// How fast it grows.
     pub severity: Severity,
@@ -170,10 +358,13 @@ pub struct FaultPlan {
     pub end: Timestamp,
 }
 
+/// Stands for the cause in a [`Truth`] where nothing should be told.
+pub const NOTHING: &str = "nothing";
+
 /// What really happened: one fault, and when users noticed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// Id of the cause.
+    /// Id of the cause that should be named; [`NOTHING`] where nothing should be told.
     pub cause: &'static str,
     /// The service that an alert should be about or involve.
     pub service: &'static str,
@@ -189,133 +380,44 @@ pub struct Truth {
     pub end: Timestamp,
 }
 
-/// What a new version does worse.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct BadVersion {
-    /// Processor time per request, as a multiple.
-    pub(super) cpu: f64,
-    /// Seconds that each request waits for nothing.
-    pub(super) stall: f64,
-    /// Share of requests that fail.
-    pub(super) errors: f64,
-}
-
-/// The state of everything that faults can change, at one instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Pressure {
-    /// Multiplies the time that `payments` waits for its processor.
-    pub(super) payments_time: f64,
-    /// Failed share of attempts in the flaky phases of `payments`.
-    pub(super) payments_errors: f64,
-    /// Multiplies the same time in the flaky phases.
-    pub(super) payments_flaky_time: f64,
-    /// The client of `payments` retries three times, without a budget.
-    pub(super) retries_unbounded: bool,
-    /// Connections that never came back to the pool.
-    pub(super) pool_leaked: f64,
-    /// Multiplies the time per mail.
-    pub(super) worker_time: f64,
-    /// Multiplies the time that a page takes to reach a user.
-    pub(super) payload: f64,
-    /// Bytes per second that each web instance loses.
-    pub(super) web_leak: f64,
-    /// The version of `checkout` that is bad, while it is out.
-    pub(super) bad_version: Option<BadVersion>,
-    /// The exporters of `payments` are silent.
-    pub(super) payments_silent: bool,
-}
-
-impl Pressure {
-    /// Nothing is wrong.
-    pub(super) const NONE: Self = Self {
-        payments_time: 1.0,
-        payments_errors: 0.0,
-        payments_flaky_time: 1.0,
-        retries_unbounded: false,
-        pool_leaked: 0.0,
-        worker_time: 1.0,
-        payload: 1.0,
-        web_leak: 0.0,
-        bad_version: None,
-        payments_silent: false,
-    };
-
-    /// What the plans add up to at `now`.
-    pub(super) fn at(plans: &[FaultPlan], now: Timestamp) -> Self {
-        let mut all = Self::NONE;
-        for plan in plans.iter().filter(|plan| plan.onset <= now && now < plan.end) {
-            all.add(plan, now - plan.onset);
-        }
-        all
-    }
-
-    fn add(&mut self, plan: &FaultPlan, since: Span) {
-        let factor = plan.severity.factor();
-        // A ramp: hours since the onset, as if the fault were of middling severity.
-        let ramp = since.as_hours_f64() * factor;
-        match plan.fault {
-            Fault::SlowDependency => self.payments_time *= 1.0 + (0.55 * ramp).min(9.0),
-            Fault::RetryAmplification => {
-                self.payments_errors = (self.payments_errors + 0.09 * ramp).min(0.6);
-                self.payments_flaky_time *= 1.0 + (0.25 * ramp).min(2.0);
-                self.retries_unbounded = true;
-            }
-            Fault::PoolExhaustion => self.pool_leaked += 1.6 * ramp,
-            Fault::QueueBacklog => self.worker_time *= 1.0 + (0.30 * ramp).min(3.0),
-            Fault::BadDeploy => {
-                self.bad_version = Some(BadVersion {
-                    cpu: 1.0 + 0.8 * factor,
-                    stall: 0.08 * factor,
-                    errors: 0.045 * factor,
-                });
-            }
-            Fault::TelemetryGap => self.payments_silent = true,
-            Fault::ResourceLeak => self.web_leak += 240.0 * MEBIBYTE / 3_600.0 * factor,
-            Fault::UnexplainedDrift => self.payload *= 1.0 + (0.40 * ramp).min(6.0),
-        }
-    }
-}
-
-/// Bytes of a mebibyte.
-pub(super) const MEBIBYTE: f64 = 1_048_576.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_listed_once_under_its_own_id() {
-        for info in FAULTS {
+    fn everything_is_listed_once_under_its_own_id() {
+        for info in everything() {
             assert_eq!(Fault::from_id(info.id), Some(info.fault));
-            assert_eq!(info.fault.info(), &info);
+            assert_eq!(info.fault.info(), info);
+            assert_eq!(everything().filter(|other| other.fault == info.fault).count(), 1);
         }
         assert_eq!(Fault::from_id("gremlins"), None);
-        // The match fails to compile when a variant is added, which is when the list must grow.
-        let listed = |fault: Fault| match fault {
-            Fault::SlowDependency
-            | Fault::RetryAmplification
-            | Fault::PoolExhaustion
-            | Fault::QueueBacklog
-            | Fault::BadDeploy
-            | Fault::TelemetryGap
-            | Fault::ResourceLeak
-            | Fault::UnexplainedDrift => FAULTS.iter().filter(|i| i.fault == fault).count(),
-        };
-        assert!(FAULTS.iter().all(|info| listed(info.fault) == 1));
-        assert_eq!(FAULTS.len(), 8);
+        assert_eq!(everything().count(), FAULTS.len() + LOOKALIKES.len() + OUTSIDE.len());
     }
 
     #[test]
-    fn nothing_is_wrong_outside_a_plan() {
-        let at = Timestamp::from_secs;
-        let plan = FaultPlan {
-            fault: Fault::PoolExhaustion,
-            onset: at(3_600),
-            severity: Severity::Middling,
-            end: at(7_200),
-        };
-        assert_eq!(Pressure::at(&[plan], at(3_599)), Pressure::NONE);
-        assert_eq!(Pressure::at(&[plan], at(7_200)), Pressure::NONE);
-        assert!(Pressure::at(&[plan], at(5_400)).pool_leaked > 0.0);
+    fn every_shipped_cause_has_its_fault_and_its_lookalike() {
+        let causes = crate::lab::rules().unwrap().causes;
+        for cause in &causes {
+            assert!(FAULTS.iter().any(|info| info.id == cause.id), "{}", cause.id);
+        }
+        for info in &FAULTS {
+            let like = LOOKALIKES.iter().find(|like| like.resembles == info.id);
+            let like = like.unwrap_or_else(|| panic!("nothing resembles {}", info.id));
+            assert_ne!(like.cause, Some(like.resembles), "{}", like.info.id);
+        }
+        for like in &LOOKALIKES {
+            let known = |id: &str| FAULTS.iter().any(|info| info.id == id);
+            assert!(known(like.resembles) && like.cause.is_none_or(known), "{}", like.info.id);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_turn_of_the_day_waits_for_it() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let (noon, midnight) = (at("2026-03-03T12:00:00Z"), at("2026-03-04T00:00:00Z"));
+        assert_eq!(Fault::TimeBoundary.natural_onset(noon), midnight);
+        assert_eq!(Fault::TimeBoundary.natural_onset(midnight), midnight);
+        assert_eq!(Fault::SlowDependency.natural_onset(noon), noon);
     }
 }

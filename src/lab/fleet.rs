@@ -5,14 +5,16 @@
 //! again, and the retries arrive at the callee in the next step: loops close through time.
 
 use super::blueprint::{
-    BAD_ROLLOUT_EVERY, CHECKOUT_DB, CHECKOUT_PAYMENTS, HIT_WARM, POLICIES, SPECS, Service,
-    UNBOUNDED, WEB_CACHE, WEB_CHECKOUT, WEB_DB,
+    BAD_ROLLOUT_EVERY, CALLS, CHECKOUT_DB, CHECKOUT_PAYMENTS, SPECS, Service, WEB_CACHE,
+    WEB_CHECKOUT, WEB_DB,
 };
-use super::fault::Pressure;
+use super::life::ROLLOUT_EVERY;
 use super::noise::Dice;
-use super::queueing::{
-    Calls, Fifo, Line, Moments, Policy, Wait, Z_99, calls, flow, refused_by_limit, wait,
-};
+use super::operations::Operations;
+use super::pressure::Pressure;
+use super::queueing::{Calls, Fifo, Line, Moments, Z_99, wait};
+use super::stores::{Locks, read, tendency};
+use super::tenants::Tenants;
 use super::tier::{Tally, Tier, Work};
 use super::traffic::Arrivals;
 use crate::time::Timestamp;
@@ -26,19 +28,9 @@ const HIT_TAU: f64 = 400.0;
 /// Share of users' requests that place an order; the others browse.
 const ORDERS: f64 = 0.3;
 /// Queries of one order.
-const QUERIES: f64 = 3.0;
+pub(super) const QUERIES: f64 = 3.0;
 /// Connections of the checkout's pool, all instances together.
 pub(super) const POOL: f64 = 12.0;
-/// Seconds that an order holds its connection beside its queries.
-const HOLD: f64 = 0.05;
-/// Seconds that an order waits for a connection before it fails.
-const POOL_PATIENCE: f64 = 1.0;
-/// Attempts per second that `payments` admits.
-const PAYMENTS_LIMIT: f64 = 60.0;
-/// Conflicts per second for one order per second held for one second, squared: two transactions
-/// meet on one row as often as their rates and their overlap allow (J. Gray, P. Helland,
-/// P. O'Neil, D. Shasha, 1996, The Dangers of Replication and a Solution, section 3).
-const CONFLICTS: f64 = 4e-4;
 /// How much slower each web instance leaks than the one before it.
 const LEAK_SPREAD: f64 = 0.04;
 /// How much longer a bank, a mail server or a mobile network takes at its busiest.
@@ -46,7 +38,15 @@ const WORLD_BUSY: f64 = 0.3;
 /// Seconds that a page takes to reach a user, and how that spreads over users.
 const PAYLOAD: (f64, f64) = (0.060, 1.0);
 /// Seconds of one hop between services.
-const HOP: Moments = Moments { mean: 0.0008, var: 0.16e-6 };
+pub(super) const HOP: Moments = Moments { mean: 0.0008, var: 0.16e-6 };
+/// Seconds until a lost packet is sent again, and how that spreads: the first timeouts of TCP.
+const RESENT: (f64, f64) = (0.25, 0.6);
+/// Share of the lost packets that were the last chance of an attempt.
+const GIVEN_UP: f64 = 0.10;
+/// Seconds that a name server takes that does not answer at first, and how that spreads.
+const NAMED: (f64, f64) = (1.0, 0.4);
+/// Seconds until a rollout that has stalled goes on by itself: never.
+const STALLED: f64 = f64::INFINITY;
 
 /// A client's view of one dependency.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,15 +61,17 @@ pub(super) struct Edge {
     pub(super) timeout: f64,
     /// Attempts, failed attempts and retries expected since the last scrape.
     pub(super) tally: [f64; 3],
+    /// Attempts that a limit refused since the last scrape.
+    pub(super) throttled: f64,
 }
 
 /// The pool between `checkout` and its database.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pool {
     /// Orders that wait for a connection.
-    line: Line,
+    pub(super) line: Line,
     /// Orders that wait beyond what the steady state explains.
-    backlog: f64,
+    pub(super) backlog: f64,
     /// Connections in use by orders: throughput times holding time.
     pub(super) busy: f64,
     /// Used share, leaked connections included.
@@ -79,7 +81,7 @@ pub(super) struct Pool {
     /// 99th percentile of the wait in seconds.
     pub(super) p99: f64,
     /// Share of orders that got none in time.
-    failed: f64,
+    pub(super) failed: f64,
 }
 
 /// What users see on one path through the fleet.
@@ -95,19 +97,30 @@ pub(super) struct Journey {
 #[derive(Clone, Debug)]
 pub(super) struct Fleet {
     pub(super) tiers: [Tier; 6],
-    pub(super) edges: [Edge; 5],
+    pub(super) edges: [Edge; CALLS],
     pub(super) pool: Pool,
     pub(super) mails: Fifo,
     /// Wait of a mail beyond its place in line, from the workers' ordinary randomness.
     pub(super) mail_wait: Moments,
     pub(super) browse: Journey,
     pub(super) order: Journey,
-    /// Throttled attempts and conflicts expected since the last scrape.
-    pub(super) throttled: f64,
+    /// Conflicts expected since the last scrape.
     pub(super) conflicts: f64,
+    /// Log lines per failure, as a multiple of the usual, and of `checkout` per request.
+    pub(super) talkative: (f64, f64),
+    /// Seconds that the first mail seems to have waited beyond what it has, and by which the
+    /// clock of the queue is ahead.
+    pub(super) ages_off: (f64, f64),
+    pub(super) locks: Locks,
+    pub(super) tenants: Tenants,
+    pub(super) operations: Operations,
+    /// Share of users' requests that place an order.
+    pub(super) ordering: f64,
+    /// Time of one hop between services, and the share of attempts that the network loses.
+    pub(super) network: (Moments, f64),
     /// Number of the bad version, and of the one before it, while it is out.
-    bad: Option<(u32, u32)>,
-    flaky: bool,
+    pub(super) bad: Option<(u32, u32)>,
+    pub(super) flaky: bool,
     flaky_left: f64,
     /// Steps done.
     steps: u64,
@@ -127,14 +140,20 @@ impl Fleet {
         let first = Edge { calls: Calls { attempts: 1.0, ..Calls::default() }, ..Edge::default() };
         Self {
             tiers,
-            edges: [first; 5],
+            edges: [first; CALLS],
             pool: Pool::default(),
             mails: Fifo::default(),
             mail_wait: Moments::default(),
             browse: Journey::default(),
             order: Journey::default(),
-            throttled: 0.0,
             conflicts: 0.0,
+            talkative: (1.0, 1.0),
+            ages_off: (0.0, 0.0),
+            locks: Locks::default(),
+            tenants: Tenants::new(),
+            operations: Operations::new(seed),
+            ordering: ORDERS,
+            network: (HOP, 0.0),
             bad: None,
             flaky: false,
             flaky_left: 0.0,
@@ -149,7 +168,7 @@ impl Fleet {
         &self.tiers[service as usize]
     }
 
-    fn tier_mut(&mut self, service: Service) -> &mut Tier {
+    pub(super) fn tier_mut(&mut self, service: Service) -> &mut Tier {
         &mut self.tiers[service as usize]
     }
 
@@ -161,28 +180,29 @@ impl Fleet {
     /// Starts the counts of the next scrape.
     pub(super) fn forget_tallies(&mut self) {
         self.tiers.iter_mut().for_each(|tier| tier.tally = Tally::default());
-        self.edges.iter_mut().for_each(|edge| edge.tally = [0.0; 3]);
-        (self.throttled, self.conflicts) = (0.0, 0.0);
+        self.edges.iter_mut().for_each(|edge| (edge.tally, edge.throttled) = ([0.0; 3], 0.0));
+        self.conflicts = 0.0;
     }
 
     /// Lets one step pass under `pressure`.
     pub(super) fn step(&mut self, now: Timestamp, arrivals: Arrivals, pressure: &Pressure) {
         self.steps += 1;
         self.live(now, pressure);
-        let requests = arrivals.requests;
+        let requests = self.arrive(arrivals.requests, pressure);
         let busy = 1.0 + WORLD_BUSY * arrivals.world;
-        let orders = requests * ORDERS * self.tier(Service::Web).accepted;
+        let orders = requests * self.ordering * self.tier(Service::Web).accepted;
         let attempts = orders * self.edges[WEB_CHECKOUT].calls.attempts;
         let working = attempts * self.tier(Service::Checkout).accepted;
         self.edges[WEB_CHECKOUT].wanted = orders;
         self.edges[CHECKOUT_PAYMENTS].wanted = working;
         self.edges[CHECKOUT_DB].wanted = working * QUERIES;
-        self.stores(requests, arrivals.batch);
+        self.stores(requests, arrivals.batch, pressure);
         self.payments(pressure, busy);
         self.pool(pressure.pool_leaked, working);
         self.checkout(attempts, pressure);
-        self.web(requests, pressure.payload * busy);
-        self.mail(pressure.worker_time * busy);
+        self.web(requests, busy, pressure);
+        self.mail(busy, pressure.workers_stuck);
+        self.write_logs(pressure);
         for edge in &mut self.edges {
             let attempts = edge.wanted * edge.calls.attempts * STEP;
             edge.tally[0] += attempts;
@@ -191,17 +211,38 @@ impl Fleet {
         }
     }
 
+    /// Who comes, what for, and by which network. Returns the requests per second.
+    fn arrive(&mut self, usual: f64, pressure: &Pressure) -> f64 {
+        let everybody = usual + pressure.crowd;
+        let requests = everybody + pressure.sale + pressure.tenant_orders;
+        let only_orders =
+            (pressure.sale + pressure.tenant_orders) / requests.max(f64::MIN_POSITIVE);
+        self.ordering = ORDERS + (1.0 - ORDERS) * only_orders;
+        self.tenants.send(everybody * ORDERS + pressure.sale, pressure);
+        let (seconds, cv) = RESENT;
+        let hop = HOP.plus(Moments::spread(seconds, cv)).mixed(pressure.loss, HOP);
+        self.network =
+            if pressure.loss > 0.0 { (hop, pressure.loss * GIVEN_UP) } else { (HOP, 0.0) };
+        self.talkative = (pressure.failure_lines, pressure.chatter);
+        self.ages_off = (pressure.stuck, pressure.skew);
+        requests
+    }
+
     /// Deploys, restarts, leaks, caches, and what wanders.
     fn live(&mut self, now: Timestamp, pressure: &Pressure) {
         for tier in &mut self.tiers {
             if self.steps % WANDER_STEPS == 1 {
                 tier.wander(&mut self.weather, STEP * WANDER_STEPS as f64);
             }
-            let calm = self.bad.is_none() || tier.spec.name != "checkout";
+            let calm = self.bad.is_none() && !pressure.events.stalled;
+            let calm = calm || tier.spec.name != "checkout";
             tier.live(now, STEP, &mut self.life, calm);
         }
+        let warmed = 1.0 - (-STEP / HIT_TAU).exp();
         for (n, instance) in self.tier_mut(Service::Web).instances.iter_mut().enumerate() {
-            instance.hit += (HIT_WARM - instance.hit) * (1.0 - (-STEP / HIT_TAU).exp());
+            let (hit, unreadable) = tendency(n, pressure);
+            instance.hit += (hit - instance.hit) * warmed;
+            instance.unreadable += (unreadable - instance.unreadable) * warmed;
             // No two leak alike, or all would be killed in the same minute.
             instance.leaked += pressure.web_leak * STEP * (1.0 - LEAK_SPREAD * n as f64);
             // The fix restarts nothing by itself: what had leaked is given back.
@@ -209,19 +250,7 @@ impl Fleet {
                 instance.leaked = 0.0;
             }
         }
-        match (pressure.bad_version, self.bad) {
-            (Some(_), None) => {
-                let checkout = self.tier_mut(Service::Checkout);
-                let before = checkout.instances[0].version;
-                let bad = checkout.release(BAD_ROLLOUT_EVERY);
-                self.bad = Some((bad, before));
-            }
-            (None, Some((_, before))) => {
-                self.tier_mut(Service::Checkout).roll_back(before);
-                self.bad = None;
-            }
-            _ => {}
-        }
+        self.operate(now, pressure);
         self.flaky_left -= STEP;
         if self.flaky_left <= 0.0 {
             self.flaky = !self.flaky;
@@ -230,134 +259,45 @@ impl Fleet {
         }
     }
 
-    /// The database and the cache.
-    fn stores(&mut self, requests: f64, batch: f64) {
-        let misses = self.misses() * requests * (1.0 - ORDERS);
-        self.edges[WEB_CACHE].wanted = requests * (1.0 - ORDERS);
-        self.edges[WEB_DB].wanted = misses;
-        let queries = misses + self.attempts(CHECKOUT_DB) + batch;
-        let lookups = self.edges[WEB_CACHE].wanted;
-        self.plain(Service::OrdersDb, queries);
-        self.plain(Service::Cache, lookups);
-        let db = self.tier(Service::OrdersDb).time;
-        // Orders that meet on a row are refused and tried again; the longer each holds its row,
-        // the more of them meet.
-        let working = self.edges[CHECKOUT_DB].wanted / QUERIES;
-        let conflicts = CONFLICTS * working * working * (HOLD + QUERIES * db.mean);
-        self.conflicts += conflicts * STEP;
-        let refused = if working > 0.0 { conflicts / (working * QUERIES) } else { 0.0 };
-        let (cache, errors) = (self.tier(Service::Cache).time, SPECS[3].errors);
-        self.observe(WEB_CACHE, cache, SPECS[4].errors, &POLICIES[WEB_CACHE]);
-        self.observe(WEB_DB, db, errors, &POLICIES[WEB_DB]);
-        self.observe(CHECKOUT_DB, db, errors + refused, &POLICIES[CHECKOUT_DB]);
+    /// What people do: versions and configurations, good and bad.
+    fn operate(&mut self, now: Timestamp, pressure: &Pressure) {
+        let events = pressure.events;
+        let before = self.operations.live(now, STEP, events);
+        let checkout = &mut self.tiers[Service::Checkout as usize];
+        if events.deploy && !before.deploy {
+            checkout.release(ROLLOUT_EVERY);
+        }
+        match (events.stalled, before.stalled) {
+            (true, false) => {
+                checkout.release(STALLED);
+            }
+            (false, true) => checkout.go_on(),
+            _ => {}
+        }
+        match (pressure.bad_version, self.bad) {
+            (Some(_), None) => {
+                let good = checkout.instances[0].version;
+                let every = if events.canary { STALLED } else { BAD_ROLLOUT_EVERY };
+                self.bad = Some((checkout.release(every), good));
+            }
+            (None, Some((_, good))) => {
+                checkout.roll_back(good);
+                self.bad = None;
+            }
+            _ => {}
+        }
     }
 
-    /// Miss share over the web instances that are up.
-    fn misses(&self) -> f64 {
-        let up: Vec<f64> = self.up_hits().collect();
-        if up.is_empty() { 0.0 } else { 1.0 - up.iter().sum::<f64>() / up.len() as f64 }
-    }
-
-    fn up_hits(&self) -> impl Iterator<Item = f64> {
-        self.tier(Service::Web).instances.iter().filter(|i| i.is_up()).map(|i| i.hit)
-    }
-
-    /// A service whose work needs nothing else of the fleet.
-    fn plain(&mut self, service: Service, arrivals: f64) {
-        let tier = self.tier_mut(service);
-        tier.serve(arrivals, STEP, |_, work| work);
-        let failed = tier.spec.errors + (1.0 - tier.accepted);
-        tier.count(failed, STEP);
-    }
-
-    fn attempts(&self, edge: usize) -> f64 {
-        self.edges[edge].wanted * self.edges[edge].calls.attempts
-    }
-
-    /// Lets the client of `edge` see attempts that take `time` and are `refused` so often.
-    fn observe(&mut self, edge: usize, time: Moments, refused: f64, policy: &Policy) {
-        let edge = &mut self.edges[edge];
-        edge.attempt = time.plus(HOP);
-        edge.timeout = policy.timeout;
-        edge.calls = calls(edge.attempt, refused.clamp(0.0, 1.0), policy);
-    }
-
-    fn payments(&mut self, pressure: &Pressure, busy: f64) {
-        let attempts = self.attempts(CHECKOUT_PAYMENTS);
-        let refused = refused_by_limit(attempts, PAYMENTS_LIMIT);
-        self.throttled += attempts * refused * STEP;
-        let (errors, slower) = if self.flaky {
-            (pressure.payments_errors, pressure.payments_flaky_time)
-        } else {
-            (0.0, 1.0)
-        };
-        let tier = self.tier_mut(Service::Payments);
-        let slower = pressure.payments_time * slower * busy;
-        tier.serve_slowed(attempts * (1.0 - refused), STEP, slower, |_, work| work);
-        let failed = 1.0 - (1.0 - tier.spec.errors) * (1.0 - errors) * tier.accepted;
-        tier.count(failed, STEP);
-        let time = tier.time;
-        let policy =
-            if pressure.retries_unbounded { &UNBOUNDED } else { &POLICIES[CHECKOUT_PAYMENTS] };
-        self.observe(CHECKOUT_PAYMENTS, time, 1.0 - (1.0 - failed) * (1.0 - refused), policy);
-        // Answers that nobody waits for any more are work, not good work.
-        let late = self.edges[CHECKOUT_PAYMENTS].attempt.beyond(policy.timeout);
-        self.tier_mut(Service::Payments).good *= 1.0 - late;
-    }
-
-    /// The connection pool, with `leaked` connections that never come back.
-    fn pool(&mut self, leaked: f64, orders: f64) {
-        let hold = self.edges[CHECKOUT_DB].calls.time.times(QUERIES);
-        let hold = hold.plus(Moments::spread(HOLD, 0.5));
-        let left = (POOL - leaked).max(0.02);
-        let Wait { time, p99, .. } = self.pool.line.settle(orders, hold, left, STEP);
-        let moved = flow(&mut self.pool.backlog, orders, left / hold.mean, POOL_PATIENCE, STEP);
-        let lost = if orders > 0.0 { (moved.abandoned / orders).min(1.0) } else { 0.0 };
-        self.pool.wait = time.plus(Moments { mean: moved.delay, var: 0.0 }).cut(POOL_PATIENCE);
-        self.pool.p99 = (p99 + moved.delay).min(POOL_PATIENCE);
-        self.pool.busy = moved.served * hold.mean;
-        self.pool.used = ((POOL - left + self.pool.busy) / POOL).min(1.0);
-        self.pool.failed = lost;
-    }
-
-    fn checkout(&mut self, attempts: f64, pressure: &Pressure) {
-        let hold =
-            self.edges[CHECKOUT_DB].calls.time.times(QUERIES).plus(Moments::spread(HOLD, 0.5));
-        let held = self.edges[CHECKOUT_PAYMENTS].calls.time.plus(self.pool.wait).plus(hold);
-        let bad = self.bad.map(|(version, _)| version).zip(pressure.bad_version);
-        let tier = &mut self.tiers[Service::Checkout as usize];
-        tier.serve(attempts, STEP, |instance, work| match bad {
-            Some((version, worse)) if instance.version == version => Work {
-                cpu: Moments::spread(work.cpu.mean * worse.cpu, 0.7),
-                held: held.plus(Moments::spread(worse.stall, 0.7)),
-            },
-            _ => Work { held, ..work },
-        });
-        let up = tier.instances.iter().filter(|i| i.is_up());
-        let on_bad = bad.map_or(0.0, |(version, worse)| {
-            let all = up.clone().count().max(1) as f64;
-            up.filter(|i| i.version == version).count() as f64 / all * worse.errors
-        });
-        let right = (1.0 - tier.spec.errors)
-            * (1.0 - on_bad)
-            * (1.0 - self.edges[CHECKOUT_PAYMENTS].calls.failed)
-            * (1.0 - self.edges[CHECKOUT_DB].calls.failed).powf(QUERIES)
-            * (1.0 - self.pool.failed)
-            * tier.accepted;
-        tier.count(1.0 - right, STEP);
-        let (time, failed) = (tier.time, 1.0 - right);
-        self.observe(WEB_CHECKOUT, time, failed, &POLICIES[WEB_CHECKOUT]);
-    }
-
-    fn web(&mut self, requests: f64, payload: f64) {
-        let page = Moments::spread(PAYLOAD.0 * payload, PAYLOAD.1);
+    fn web(&mut self, requests: f64, busy: f64, pressure: &Pressure) {
+        let page = Moments::spread(PAYLOAD.0 * pressure.payload * busy, PAYLOAD.1);
+        let page = page.plus(Moments::spread(NAMED.0, NAMED.1)).mixed(pressure.slow_names, page);
         let (cache, db) = (self.edges[WEB_CACHE].calls.time, self.edges[WEB_DB].calls.time);
-        let order = self.edges[WEB_CHECKOUT].calls;
-        let read = move |hit: f64| cache.mixed(hit, cache.plus(db));
+        let (order, orders) = (self.edges[WEB_CHECKOUT].calls, self.ordering);
         let tier = &mut self.tiers[Service::Web as usize];
-        tier.serve(requests, STEP, |instance, work| Work {
-            held: order.time.mixed(ORDERS, read(instance.hit)),
-            ..work
+        tier.serve(requests, STEP, |_, instance, work| Work {
+            cpu: work.cpu.scaled(pressure.page_cpu),
+            held: order.time.mixed(orders, read(instance, cache, db)),
+            kept: pressure.sessions,
         });
         let (mut browsing, mut ordering, mut seen) = (Moments::default(), Moments::default(), 0.0);
         for instance in tier.instances.iter_mut().filter(|i| i.is_up()) {
@@ -365,30 +305,31 @@ impl Fleet {
             // The page's way to the user holds no thread here: a proxy sends it.
             let own = instance.own.plus(page);
             instance.time = instance.time.plus(page);
-            browsing = own.plus(read(instance.hit)).mixed(1.0 / seen, browsing);
+            browsing = own.plus(read(instance, cache, db)).mixed(1.0 / seen, browsing);
             ordering = own.plus(order.time).mixed(1.0 / seen, ordering);
         }
         tier.time = tier.time.plus(page);
         let broken = 1.0 - (1.0 - tier.spec.errors) * tier.accepted;
         let failed = 1.0 - (1.0 - broken) * (1.0 - order.failed);
-        tier.count(broken * (1.0 - ORDERS) + failed * ORDERS, STEP);
+        tier.count(broken * (1.0 - orders) + failed * orders, STEP);
+        tier.good *= 1.0 - pressure.lost_results;
         self.browse = Journey { p99: browsing.quantile(Z_99), failed: broken };
         self.order = Journey { p99: ordering.quantile(Z_99), failed };
     }
 
     /// Orders that ended well put a mail in the queue; the workers take them out, oldest first.
-    fn mail(&mut self, slower: f64) {
+    fn mail(&mut self, slower: f64, stuck: f64) {
         let now = self.clock();
         let orders = self.tier(Service::Checkout).good;
         self.mails.push(now, orders * STEP);
         let tier = &mut self.tiers[Service::Worker as usize];
-        let Work { cpu, held } = tier.work(slower);
+        let Work { cpu, held, .. } = tier.work(slower);
         let each = cpu.plus(held);
         let up = tier.instances.iter().filter(|i| i.is_up()).count() as f64;
-        let threads = tier.spec.threads * up;
+        let threads = tier.spec.threads * up * (1.0 - stuck);
         let done = self.mails.take(threads / each.mean * STEP) / STEP;
         self.mail_wait = wait(done, each, threads).time;
-        tier.serve_slowed(done, STEP, slower, |_, work| work);
+        tier.serve_slowed(done, STEP, slower, |_, _, work| work);
         let failed = tier.spec.errors;
         tier.count(failed, STEP);
     }

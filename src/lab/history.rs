@@ -2,12 +2,17 @@
 
 use std::io::{self, BufWriter, Write};
 
+use super::breakdown::Ledger;
 use super::{Lab, LabSeries, Scrape};
 use crate::time::{Span, Timestamp};
 
 /// Scrapes that a history keeps; the oldest quarter goes when it is full. Ten weeks at 30 s,
 /// some 250 MB.
 pub const SCRAPES_MAX: usize = 201_600;
+
+/// How long a history keeps what tenants and routes did: they are many, and only what came
+/// shortly before an incident is asked for.
+const PARTS_KEPT: Span = Span::from_hours(4 * 24);
 
 /// Scrapes on a regular grid, one column per series.
 #[derive(Clone, Debug)]
@@ -21,13 +26,16 @@ pub struct History {
     /// One per series; NaN where there was no sample. A column may be shorter than `rows`: the
     /// rest is missing.
     columns: Vec<Vec<f64>>,
+    /// Requests, failures and time by tenant and route.
+    parts: Ledger,
 }
 
 impl History {
     /// An empty history that begins at `start` and has a row every `step`, a millisecond or more.
     pub fn new(start: Timestamp, step: Span) -> Self {
         let step = step.max(Span::from_millis(1));
-        Self { start, step, rows: 0, series: Vec::new(), columns: Vec::new() }
+        let parts = Ledger::keeping(PARTS_KEPT);
+        Self { start, step, rows: 0, series: Vec::new(), columns: Vec::new(), parts }
     }
 
     /// Scrapes `lab` until `end`, that instant included, into a new history.
@@ -60,6 +68,7 @@ impl History {
             }
         }
         self.rows = row + 1;
+        self.parts.push(scrape);
     }
 
     /// Makes room for `row` by dropping at least a quarter of the limit; returns how many rows.
@@ -103,6 +112,11 @@ impl History {
         &self.series
     }
 
+    /// What tenants and routes did in the last days.
+    pub const fn parts(&self) -> &Ledger {
+        &self.parts
+    }
+
     /// The sample of a series in a row; none where it is missing.
     pub fn value(&self, series: usize, row: usize) -> Option<f64> {
         self.columns.get(series)?.get(row).copied().filter(|value| !value.is_nan())
@@ -142,6 +156,16 @@ impl History {
                 }
             }
         }
+        let mut last = "";
+        for (index, series) in self.parts.series().iter().enumerate() {
+            for (n, (at, value)) in self.parts.values(index).enumerate() {
+                if n == 0 && series.metric != last {
+                    last = series.metric;
+                    writeln!(to, "# TYPE {last} gauge")?;
+                }
+                writeln!(to, "{series} {value} {}", at.as_secs())?;
+            }
+        }
         writeln!(to, "# EOF")?;
         to.flush()
     }
@@ -158,7 +182,7 @@ mod tests {
         let series = [LabSeries { metric: "lab_traffic", labels }];
         for &(minute, value) in values {
             let at = Timestamp::from_secs(minute * 60);
-            history.push(&series, &Scrape { at, samples: vec![(0, value)] });
+            history.push(&series, &Scrape { at, samples: vec![(0, value)], parts: Vec::new() });
         }
         history
     }

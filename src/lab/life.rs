@@ -1,7 +1,7 @@
 //! What happens to instances on ordinary days: deploys, restarts, leaks, cold caches.
 
-use super::fault::MEBIBYTE;
 use super::noise::Dice;
+use super::pressure::MEBIBYTE;
 use super::tier::{MEMORY_KILL, Rollout, Tier};
 use super::traffic::{hour_of_day, is_weekend};
 use crate::time::Timestamp;
@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// Hours of a week in which people deploy.
 const OFFICE_HOURS: f64 = 40.0;
 /// Seconds between two instances of a benign rollout.
-const ROLLOUT_EVERY: f64 = 180.0;
+pub(super) const ROLLOUT_EVERY: f64 = 180.0;
 /// Seconds that an instance is away for a restart.
 const RESTART_SECONDS: f64 = 30.0;
 /// Seconds until a load balancer stops sending to an instance that died.
@@ -56,6 +56,13 @@ impl Tier {
     /// Takes every instance back to version `to`, at the pace of a benign rollout.
     pub(super) fn roll_back(&mut self, to: u32) {
         self.rollout = Some(Rollout { to, next: 0, wait: 0.0, every: ROLLOUT_EVERY });
+    }
+
+    /// Goes on with a rollout that had stalled, at the pace of a benign one.
+    pub(super) fn go_on(&mut self) {
+        if let Some(rollout) = &mut self.rollout {
+            (rollout.wait, rollout.every) = (0.0, ROLLOUT_EVERY);
+        }
     }
 
     fn roll_out(&mut self, seconds: f64) {

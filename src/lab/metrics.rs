@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::blueprint::{SPECS, Service};
-use super::catalogue::{METRICS, Metric, Per, Seen, Thing};
+use super::blueprint::{PAYMENTS_BANK, SPECS, Service};
+use super::catalogue::{FIRST_METRICS, METRICS, Metric, Per, Seen, Thing};
 use super::fleet::Fleet;
 use super::noise::Dice;
 use crate::series::Labels;
@@ -57,6 +57,8 @@ struct Gauge {
     a: usize,
     b: usize,
     service: usize,
+    /// Which of the chances its noise is drawn from.
+    chance: usize,
     /// Number of the exporter that shows it.
     exporter: usize,
     /// The mean of the truth over the rule's window; none before the first scrape.
@@ -87,7 +89,9 @@ pub(super) struct Metrics {
     /// Seconds until each exporter answers again; not positive while it does.
     gaps: Vec<f64>,
     pace: Pace,
-    chance: Chance,
+    /// For the exporters and the first series, and for those that came to the lab later: so that
+    /// the noise of the first stays what it was.
+    chances: [Chance; 2],
 }
 
 /// What measuring leaves to chance.
@@ -113,19 +117,18 @@ impl Metrics {
         )]
         let scrapes = (WINDOW / seconds).round().clamp(1.0, WINDOW) as usize;
         let pace = Pace { seconds, scrapes, keep: (-seconds / (WINDOW / 2.0)).exp() };
-        let (steady, mut eventful) = (Dice::new(seed, 5), Dice::new(seed, 6));
-        let spike_in = eventful.exponential(SPIKE_EVERY);
-        let chance = Chance { steady, eventful, spike_in };
+        let chances = [Chance::new(seed, 5), Chance::new(seed, 9)];
         let exporters = SPECS.len() + SPECS.iter().map(|spec| spec.instances).sum::<usize>();
         let (mut series, mut gauges) = (Vec::new(), Vec::new());
-        for Metric { name, scope, read } in METRICS {
+        for (number, Metric { name, scope, read }) in METRICS.into_iter().enumerate() {
             for thing in scope.things() {
-                gauges.push(Gauge::new(read, &thing));
+                let later = FIRST_METRICS <= number || thing.a == PAYMENTS_BANK && scope.is_calls();
+                gauges.push(Gauge::new(read, &thing, usize::from(later)));
                 series.push(LabSeries { metric: name, labels: thing.labels });
             }
         }
         let builds = BTreeMap::new();
-        Self { series, gauges, builds, gaps: vec![0.0; exporters], pace, chance }
+        Self { series, gauges, builds, gaps: vec![0.0; exporters], pace, chances }
     }
 
     pub(super) fn series(&self) -> &[LabSeries] {
@@ -142,9 +145,10 @@ impl Metrics {
         let mut samples = Vec::with_capacity(self.series.len());
         for (index, gauge) in self.gauges.iter_mut().enumerate() {
             // Noise goes on behind a gap, so that a gap elsewhere changes no later draw.
-            let value = gauge.show(fleet, self.pace, &mut self.chance);
-            let shown =
-                answers[gauge.exporter] && silent.map(|s| s as usize) != Some(gauge.service);
+            let value = gauge.show(fleet, self.pace, &mut self.chances[gauge.chance]);
+            let silenced = silent.is_some_and(|s| s as usize == gauge.service)
+                && !matches!((gauge.read)(fleet, gauge.a, gauge.b), Seen::Known(_));
+            let shown = answers[gauge.exporter] && !silenced;
             if let Some(value) = value
                 && shown
             {
@@ -158,7 +162,7 @@ impl Metrics {
 
     /// Which exporters answer this time.
     fn answers(&mut self) -> Vec<bool> {
-        let (pace, dice) = (self.pace, &mut self.chance.steady);
+        let (pace, dice) = (self.pace, &mut self.chances[0].steady);
         let rare = pace.seconds / (GAP_DAYS * 86_400.0);
         let mut answer = |gap: &mut f64| {
             *gap -= pace.seconds;
@@ -215,6 +219,13 @@ fn exporter(service: usize, instance: Option<usize>) -> usize {
 }
 
 impl Chance {
+    /// From the given stream and the next.
+    fn new(seed: u64, stream: u64) -> Self {
+        let (steady, mut eventful) = (Dice::new(seed, stream), Dice::new(seed, stream + 1));
+        let spike_in = eventful.exponential(SPIKE_EVERY);
+        Self { steady, eventful, spike_in }
+    }
+
     /// The factor of an isolated spike, nearly always 1.
     fn spike(&mut self) -> f64 {
         self.spike_in -= 1.0;
@@ -227,12 +238,13 @@ impl Chance {
 }
 
 impl Gauge {
-    fn new(read: fn(&Fleet, usize, usize) -> Seen, thing: &Thing) -> Self {
+    fn new(read: fn(&Fleet, usize, usize) -> Seen, thing: &Thing, chance: usize) -> Self {
         Self {
             read,
             a: thing.a,
             b: thing.b,
             service: thing.service,
+            chance,
             exporter: exporter(thing.service, thing.instance),
             smooth: None,
             noise: 0.0,
@@ -267,6 +279,7 @@ impl Gauge {
                 };
                 self.count(events, per, pace)
             }
+            Seen::Known(value) | Seen::Exact(value) => Some(value),
             Seen::Nothing => None,
         }
     }

@@ -2,11 +2,17 @@
 //!
 //! `web` serves users and calls `checkout`, which calls `payments` and, through a connection pool,
 //! `orders-db`; orders put mails into a queue that `worker` drains; `web` reads its catalogue
-//! through `cache`. Faults change causes, the model of queues makes the symptoms, and users notice
-//! when their own experience is bad, whatever the metrics show.
+//! through `cache`; `payments` calls a bank that is nobody's service. Orders come from forty tenants
+//! of very different sizes. Faults change causes, the model of queues makes the symptoms, and users
+//! notice when their own experience is bad, whatever the metrics show.
+//!
+//! There is a fault for every cause of the catalogue ([`FAULTS`]), for each of them something that
+//! resembles it ([`LOOKALIKES`]), and some that no cause explains ([`OUTSIDE`]). All are planned
+//! alike.
 
 use crate::time::{Span, Timestamp};
 
+pub mod breakdown;
 pub mod dirt;
 pub mod endpoint;
 mod fault;
@@ -19,24 +25,29 @@ mod blueprint;
 mod catalogue;
 mod fleet;
 mod life;
+mod lookalike;
 mod metrics;
 mod noise;
+mod operations;
+mod orders;
+mod pressure;
 mod rules;
-mod selector;
+mod stores;
+mod tenants;
 mod tier;
 mod traffic;
 mod users;
 
-pub use fault::{FAULTS, Fault, FaultInfo, FaultPlan, Severity, Truth};
+pub use fault::{FAULTS, Fault, FaultInfo, FaultPlan, NOTHING, Severity, Truth};
 pub use history::History;
-
+pub use lookalike::{LOOKALIKES, Like, LookAlike, OUTSIDE, Outside};
 pub use metrics::{LabSeries, SERIES_MAX};
 pub use rules::rules;
 pub use users::{ERRORS_OBJECTIVE, LATENCY_OBJECTIVE, MAIL_OBJECTIVE, Noticed, Objective};
 
-use fault::Pressure;
 use fleet::{Fleet, STEP};
 use metrics::Metrics;
+use pressure::Pressure;
 use traffic::Traffic;
 use users::Users;
 
@@ -84,6 +95,9 @@ pub struct Scrape {
     pub at: Timestamp,
     /// Index into [`Lab::series`] and value, in order of index; what is missing was not there.
     pub samples: Vec<(usize, f64)>,
+    /// Every five minutes the values of [`breakdown::Ledger::series`], in their order; empty
+    /// otherwise.
+    pub parts: Vec<f64>,
 }
 
 /// The simulated fleet.
@@ -95,6 +109,7 @@ pub struct Lab {
     traffic: Traffic,
     fleet: Fleet,
     metrics: Metrics,
+    exporter: breakdown::Exporter,
     users: Users,
 }
 
@@ -124,6 +139,7 @@ impl Lab {
             traffic: Traffic::new(settings.seed),
             fleet: Fleet::new(settings.seed),
             metrics: Metrics::new(settings.seed, scrape),
+            exporter: breakdown::Exporter::new(settings.seed),
             users: Users::new(&settings.faults),
             settings,
         };
@@ -158,7 +174,8 @@ impl Lab {
         self.run_to(at);
         let pressure = Pressure::at(&self.settings.faults, at);
         let silent = pressure.payments_silent.then_some(blueprint::Service::Payments);
-        Scrape { at, samples: self.metrics.scrape(&mut self.fleet, silent) }
+        let parts = self.exporter.record(at, &self.fleet, &pressure);
+        Scrape { at, samples: self.metrics.scrape(&mut self.fleet, silent), parts }
     }
 
     fn run_to(&mut self, end: Timestamp) {
@@ -221,5 +238,7 @@ fn step() -> Span {
     Span::from_millis(MILLIS)
 }
 
+#[cfg(test)]
+mod faults_tests;
 #[cfg(test)]
 mod tests;

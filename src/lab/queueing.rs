@@ -41,6 +41,12 @@ impl Moments {
         Self { mean: self.mean * n, var: self.var * n }
     }
 
+    /// This duration, `factor` times as long.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { mean: self.mean * factor, var: self.var * factor * factor }
+    }
+
     /// The duration of which a `share` is this one and the rest is `other`.
     #[must_use]
     pub fn mixed(self, share: f64, other: Self) -> Self {

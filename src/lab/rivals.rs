@@ -231,7 +231,7 @@ mod tests {
             let samples = values(minute)
                 .map(|(latency, errors)| vec![(0, latency), (1, errors), (2, 100.0)])
                 .unwrap_or_default();
-            history.push(&series, &Scrape { at: at(minute), samples });
+            history.push(&series, &Scrape { at: at(minute), samples, parts: Vec::new() });
         }
         history
     }
@@ -272,7 +272,7 @@ mod tests {
         let mut history = History::new(at(0), Span::MINUTE);
         for minute in 0..20_i32 {
             let samples = vec![(0, f64::from(minute) * 100.0)];
-            history.push(&series, &Scrape { at: at(minute.into()), samples });
+            history.push(&series, &Scrape { at: at(minute.into()), samples, parts: Vec::new() });
         }
         let expected = Firing { reason: Reason::QueueAge, from: at(10), until: None };
         assert_eq!(threshold(&history), [expected]);

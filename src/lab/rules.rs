@@ -1,5 +1,5 @@
 //! What grayflag needs to know about the fleet: its signals, every cause of the catalogue, who
-//! calls whom, what users expect, and where deploys show. It is in the program, so that a demo
+//! calls whom, what users expect, and where deploys and other changes show. It is in the program, so that a demo
 //! needs no file.
 
 use std::collections::BTreeMap;
@@ -31,19 +31,20 @@ pub fn rules() -> Result<Rules, Problems> {
         service.objective_latency = Some(LATENCY_OBJECTIVE);
         service.objective_errors = Some(ERRORS_OBJECTIVE);
     }
-    let deploys = ChangeRule {
-        kind: ChangeKind::Deploy,
-        query: "lab_build_info".to_owned(),
+    let change = |kind, query: &str, by| ChangeRule {
+        kind,
+        query: query.to_owned(),
         service: "service".to_owned(),
-        by: ChangeBy::Appears("version".to_owned()),
+        by,
+        lasts: None,
     };
-    Ok(Rules {
-        signals: set.signals,
-        causes: set.causes,
-        services,
-        changes: vec![deploys],
-        ..Rules::default()
-    })
+    let changes = vec![
+        change(ChangeKind::Deploy, "lab_build_info", ChangeBy::Appears("version".to_owned())),
+        change(ChangeKind::Config, "lab_config_version", ChangeBy::Step),
+        change(ChangeKind::Migration, "lab_migration", ChangeBy::Timestamp),
+        change(ChangeKind::Maintenance, "lab_maintenance", ChangeBy::Timestamp),
+    ];
+    Ok(Rules { signals: set.signals, causes: set.causes, services, changes, ..Rules::default() })
 }
 
 #[cfg(test)]

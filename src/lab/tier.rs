@@ -1,7 +1,7 @@
 //! A service as interchangeable instances: processor, threads, memory, and what a request costs.
 
-use super::fault::MEBIBYTE;
 use super::noise::{Dice, Wander};
+use super::pressure::MEBIBYTE;
 use super::queueing::{Line, Moments, flow};
 
 /// Megabytes that survive a request for a while and that only a full collection frees.
@@ -63,6 +63,8 @@ pub(super) struct Instance {
     pub(super) leaked: f64,
     /// Hit share of its cache.
     pub(super) hit: f64,
+    /// Share of lookups that find an entry which it cannot read.
+    pub(super) unreadable: f64,
     /// Requests that wait for a core.
     for_core: Line,
     /// Requests that wait for a thread.
@@ -73,6 +75,14 @@ pub(super) struct Instance {
     pub(super) memory: f64,
     /// Busy share of its cores, garbage collection included.
     pub(super) cpu: f64,
+    /// Share of its time that goes to collecting garbage.
+    pub(super) collecting: f64,
+    /// Busy share of its disk.
+    pub(super) disk: f64,
+    /// Threads that it may use.
+    pub(super) threads: f64,
+    /// Threads in use: throughput times holding time.
+    pub(super) working: f64,
     /// Requests finished per second.
     pub(super) served: f64,
     /// Time of a request on this instance, without what it waits for elsewhere in the fleet.
@@ -88,6 +98,8 @@ pub(super) struct Work {
     pub(super) cpu: Moments,
     /// What a thread is held for while it waits for others.
     pub(super) held: Moments,
+    /// Multiplies the memory that a request takes.
+    pub(super) kept: f64,
 }
 
 impl Instance {
@@ -97,25 +109,28 @@ impl Instance {
 
     /// Works on `arrivals` per second for `seconds` and returns the abandoned per second.
     pub(super) fn serve(&mut self, spec: &Spec, arrivals: f64, work: &Work, seconds: f64) -> f64 {
-        self.memory =
-            (spec.memory_mib + spec.memory_per_rate_mib * arrivals) * MEBIBYTE + self.leaked;
+        self.memory = (spec.memory_mib + spec.memory_per_rate_mib * work.kept * arrivals)
+            * MEBIBYTE
+            + self.leaked;
         let (collecting, pause) = collections(spec, self.memory, arrivals);
+        let threads = self.threads;
         // Collecting takes its share of the cores, so the rest is as if each request cost more.
         let busy = (arrivals * work.cpu.mean / spec.cores).min(1.0);
         let slowed = (1.0 + CONTENTION * busy) / (1.0 - collecting);
         let cpu = Moments { mean: work.cpu.mean * slowed, var: work.cpu.var * slowed * slowed };
         let processor = self.for_core.settle(arrivals, cpu, spec.cores, seconds);
         let residence = processor.time.plus(cpu).plus(pause);
-        let thread =
-            self.for_thread.settle(arrivals, residence.plus(work.held), spec.threads, seconds);
+        let thread = self.for_thread.settle(arrivals, residence.plus(work.held), threads, seconds);
         let capacity =
-            (spec.cores / cpu.mean).min(spec.threads / (cpu.mean + pause.mean + work.held.mean));
+            (spec.cores / cpu.mean).min(threads / (cpu.mean + pause.mean + work.held.mean));
         let moved = flow(&mut self.backlog, arrivals, capacity, spec.patience, seconds);
         let line = Moments { mean: moved.delay, var: 0.0 };
         self.own = thread.time.plus(line).plus(residence);
         self.time = self.own.plus(work.held);
         self.served = moved.served;
         self.cpu = (processor.utilisation + collecting).min(1.0);
+        self.collecting = collecting;
+        self.working = (moved.served * (residence.mean + work.held.mean)).min(threads);
         moved.abandoned
     }
 
@@ -123,6 +138,7 @@ impl Instance {
     pub(super) fn restart(&mut self, seconds: f64) {
         self.down = seconds;
         self.leaked = 0.0;
+        self.unreadable = 0.0;
         self.hit = super::blueprint::HIT_COLD;
         (self.for_core, self.for_thread, self.backlog) = (Line::default(), Line::default(), 0.0);
         self.served = 0.0;
@@ -206,11 +222,16 @@ impl Tier {
             down: 0.0,
             leaked: 0.0,
             hit: super::blueprint::HIT_WARM,
+            unreadable: 0.0,
             for_core: Line::default(),
             for_thread: Line::default(),
             backlog: 0.0,
             memory: spec.memory_mib * MEBIBYTE,
             cpu: 0.0,
+            collecting: 0.0,
+            disk: 0.0,
+            threads: spec.threads,
+            working: 0.0,
             served: 0.0,
             own: Moments::default(),
             time: Moments::default(),
@@ -242,16 +263,17 @@ impl Tier {
         Work {
             cpu: Moments::spread(spec.cpu * self.level, spec.cv),
             held: Moments::spread(spec.elsewhere * self.level * slower, spec.cv),
+            kept: 1.0,
         }
     }
 
     /// Spreads `arrivals` per second over the instances that are up for `seconds`; `work` says
-    /// what a request costs on each.
+    /// what a request costs on each, by its number.
     pub(super) fn serve(
         &mut self,
         arrivals: f64,
         seconds: f64,
-        work: impl Fn(&Instance, Work) -> Work,
+        work: impl Fn(usize, &Instance, Work) -> Work,
     ) {
         self.serve_slowed(arrivals, seconds, 1.0, work);
     }
@@ -262,15 +284,15 @@ impl Tier {
         arrivals: f64,
         seconds: f64,
         slower: f64,
-        work: impl Fn(&Instance, Work) -> Work,
+        work: impl Fn(usize, &Instance, Work) -> Work,
     ) {
         self.arrivals = arrivals;
         let usual = self.work(slower);
         let up = self.instances.iter().filter(|i| i.is_up()).count();
         let each = arrivals / up.max(1) as f64;
         let (mut lost, mut time, mut seen) = (0.0, Moments::default(), 0.0);
-        for instance in self.instances.iter_mut().filter(|i| i.is_up()) {
-            let work = work(instance, usual);
+        for (n, instance) in self.instances.iter_mut().enumerate().filter(|(_, i)| i.is_up()) {
+            let work = work(n, instance, usual);
             lost += instance.serve(self.spec, each, &work, seconds);
             seen += 1.0;
             time = instance.time.mixed(1.0 / seen, time);

@@ -1,7 +1,8 @@
 //! What users live through, and when they have had enough. No metric is read here.
 
-use super::fault::{Fault, FaultPlan, Truth};
+use super::fault::{Fault, FaultPlan, NOTHING, Truth};
 use super::fleet::{Fleet, Journey, STEP};
+use super::lookalike::{Like, Outside};
 use crate::time::{Span, Timestamp};
 
 /// Tail of a user's wait for a page or an order, in seconds, beyond which it is bad.
@@ -103,7 +104,7 @@ impl Users {
         let truth = |(plan, &noticed): (&FaultPlan, &Option<Timestamp>)| {
             let info = plan.fault.info();
             Truth {
-                cause: info.id,
+                cause: plan.fault.cause().unwrap_or(NOTHING),
                 service: info.service,
                 culprit: info.culprit,
                 dependency: info.dependency,
@@ -119,8 +120,10 @@ impl Users {
 /// Whether a fault can be what makes users miss an objective; matters when faults overlap.
 fn reaches(fault: Fault, objective: Objective) -> bool {
     match fault {
-        Fault::TelemetryGap => false,
-        Fault::QueueBacklog => objective == Objective::Mail,
+        Fault::TelemetryGap | Fault::LookAlike(Like::PlannedSilence) => false,
+        Fault::QueueBacklog
+        | Fault::LookAlike(Like::StuckHead)
+        | Fault::Outside(Outside::SkewedClock) => objective == Objective::Mail,
         _ => objective != Objective::Mail,
     }
 }

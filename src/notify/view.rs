@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::engine::alert::{Alert, MovedSignal, NamedCause, State};
+use crate::engine::alert::{Alert, MovedSignal, NOT_MEASURED, NOT_REPORTED, NamedCause, State};
 use crate::format;
-use crate::rules::Steps;
+use crate::rules::{Steps, UNEXPLAINED};
 use crate::time::{Span, Timestamp};
 
 /// A leading cause below this is not called clear: the others together are as probable.
@@ -23,6 +23,10 @@ const LINK_CHARS_MAX: usize = 4_000;
 const SUBJECT_CHARS_MAX: usize = 160;
 /// Entries of any list shown.
 const LIST_MAX: usize = 12;
+/// What is told of the cause that leads.
+const LEADING: Reasons = Reasons { supports: 6, against: 4, unknown: 3 };
+/// What is told of the others: enough to see why they do not lead.
+const OTHER: Reasons = Reasons { supports: 2, against: 2, unknown: 0 };
 
 /// An alert as its messages show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,7 +57,7 @@ pub struct View {
     pub left: Option<String>,
     /// How late this message is, if it is.
     pub late: Option<String>,
-    /// Whether the first of `causes` is more probable than all others together.
+    /// Whether the first of `causes` is a known one, as probable as all others together.
     pub clear: bool,
     /// Causes considered, most probable first.
     pub causes: Vec<Cause>,
@@ -80,16 +84,28 @@ pub struct View {
 pub struct Cause {
     /// Its name in words.
     pub name: String,
-    /// How sure.
+    /// How sure, as a number.
     pub probability: String,
+    /// How sure, in words.
+    pub likelihood: &'static str,
     /// What is to blame.
     pub culprit: String,
-    /// Evidence for it.
+    /// The strongest evidence for it.
     pub supports: Vec<String>,
-    /// Evidence against it.
+    /// The strongest evidence against it.
     pub against: Vec<String>,
-    /// What could not be looked up.
+    /// What could not be looked up; of the leading cause only.
     pub unknown: Vec<String>,
+    /// What nobody measures or reports; of the leading cause only.
+    pub blind: Option<String>,
+}
+
+/// How many entries of a cause's lists are told.
+#[derive(Clone, Copy)]
+struct Reasons {
+    supports: usize,
+    against: usize,
+    unknown: usize,
 }
 
 /// A signal that moved.
@@ -154,8 +170,11 @@ impl View {
             lasted: over.then(|| (by - alert.started_at).rough()),
             left: (!over).then(|| left(alert)).flatten(),
             late: (now - by > LATE_AFTER).then(|| (now - by).rough()),
-            clear: alert.causes.first().is_some_and(|c| c.probability >= CLEAR_MIN),
-            causes: alert.causes.iter().take(LIST_MAX).map(cause).collect(),
+            clear: alert
+                .causes
+                .first()
+                .is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN),
+            causes: causes(&alert.causes),
             changes: list(alert.changes.iter().map(|change| {
                 format!(
                     "{} of {}: {}, {}",
@@ -167,7 +186,7 @@ impl View {
             })),
             breakdown: list(alert.breakdown.iter().map(|part| {
                 format!(
-                    "{} {} holds {} of {}, usually {}",
+                    "{} {}: {} of {}, usually {}",
                     part.label,
                     part.value,
                     format::share(part.share),
@@ -254,14 +273,36 @@ fn left(alert: &Alert) -> Option<String> {
     Some(clean(&text))
 }
 
-fn cause(cause: &NamedCause) -> Cause {
+fn causes(causes: &[NamedCause]) -> Vec<Cause> {
+    let told = std::iter::once(LEADING).chain(std::iter::repeat(OTHER));
+    causes.iter().take(LIST_MAX).zip(told).map(|(c, told)| cause(c, told)).collect()
+}
+
+fn cause(cause: &NamedCause, told: Reasons) -> Cause {
+    let (failed, blind) = unknown(&cause.unknown);
     Cause {
         name: clean(&cause.id.replace(['-', '_'], " ")),
         probability: format::probability(cause.probability),
+        likelihood: format::likelihood(cause.probability),
         culprit: clean(&with_labels(&cause.culprit.service, &cause.culprit.labels)),
-        supports: list(cause.evidence_for.iter()),
-        against: list(cause.against.iter()),
-        unknown: list(cause.unknown.iter()),
+        supports: strongest(&cause.evidence_for, told.supports),
+        against: strongest(&cause.against, told.against),
+        unknown: strongest(failed, told.unknown),
+        blind: blind.filter(|_| told.unknown > 0).map(|blind| clean(blind)),
+    }
+}
+
+/// Reasons come with the strongest first; those left out are weaker, and are in the alert's JSON.
+fn strongest(reasons: &[String], most: usize) -> Vec<String> {
+    reasons.iter().take(most).map(|reason| clean(reason)).collect()
+}
+
+/// Failed look-ups, and apart from them the blind spots.
+fn unknown(unknown: &[String]) -> (&[String], Option<&String>) {
+    let is_blind = |text: &str| [NOT_MEASURED, NOT_REPORTED].iter().any(|h| text.starts_with(h));
+    match unknown.split_last() {
+        Some((last, failed)) if is_blind(last) => (failed, Some(last)),
+        _ => (unknown, None),
     }
 }
 

@@ -16,8 +16,16 @@ const HTTP: (&str, &str) = shipped!("rules/signals/http.toml");
 
 const LAB: (&str, &str) = shipped!("rules/signals/lab.toml");
 
-const CAUSES: [(&str, &str); 11] = [
+const CAUSES: [(&str, &str); 21] = [
     shipped!("rules/causes/bad-deploy.toml"),
+    shipped!("rules/causes/cache-divergence.toml"),
+    shipped!("rules/causes/config-change.toml"),
+    shipped!("rules/causes/data-shape.toml"),
+    shipped!("rules/causes/hot-tenant.toml"),
+    shipped!("rules/causes/instance-outlier.toml"),
+    shipped!("rules/causes/log-flood.toml"),
+    shipped!("rules/causes/mixed-deploy.toml"),
+    shipped!("rules/causes/network-path.toml"),
     shipped!("rules/causes/overload.toml"),
     shipped!("rules/causes/pool-exhaustion.toml"),
     shipped!("rules/causes/queue-backlog.toml"),
@@ -27,7 +35,9 @@ const CAUSES: [(&str, &str); 11] = [
     shipped!("rules/causes/slow-dependency.toml"),
     shipped!("rules/causes/telemetry-gap.toml"),
     shipped!("rules/causes/third-party-throttling.toml"),
+    shipped!("rules/causes/time-boundary.toml"),
     shipped!("rules/causes/unexplained-drift.toml"),
+    shipped!("rules/causes/write-race.toml"),
 ];
 
 /// The signals that most services have, and every cause.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cause, Signal, parse_cause, parse_signal};
+use super::{Cause, ChangeRule, Signal, parse_cause, parse_change, parse_signal};
 use crate::problem::{Document, Place, Problem, Problems, SourceFile, Table, quoted};
 
 /// More signals than this are refused: each is a query per tick.
@@ -11,6 +11,9 @@ pub const SIGNALS_MAX: usize = 5_000;
 /// More causes than this are refused: each is weighed for every incident.
 pub const CAUSES_MAX: usize = 500;
 
+/// More change queries than this are refused: each is asked at every tick.
+pub const CHANGES_MAX: usize = 500;
+
 /// What the rule files say, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleSet {
@@ -18,6 +21,8 @@ pub struct RuleSet {
     pub signals: Vec<Signal>,
     /// Ids are unique.
     pub causes: Vec<Cause>,
+    /// Queries for change events.
+    pub changes: Vec<ChangeRule>,
 }
 
 /// Reads rule files. With errors among the problems the set is incomplete and not to be used.
@@ -35,8 +40,16 @@ pub fn load(files: &[SourceFile]) -> (RuleSet, Problems) {
         for table in root.tables("cause") {
             set.causes.extend(parse_cause::cause(table, &mut causes));
         }
-        if !root.has("signal") && !root.has("cause") && !root.has_unknown() {
-            let message = "no [[signal]] and no [[cause]] in this file";
+        let changes = root.tables("change");
+        if set.changes.len() + changes.len() > CHANGES_MAX {
+            let message = format!("more than {CHANGES_MAX} [[change]] queries");
+            let problem = Problem::error(document.place(root.at_key("change")), message);
+            document.report(problem.hint("let one query answer for all services"));
+        }
+        set.changes.extend(changes.into_iter().filter_map(parse_change::change));
+        let known = ["signal", "cause", "change"];
+        if !known.iter().any(|key| root.has(key)) && !root.has_unknown() {
+            let message = "no [[signal]], no [[cause]] and no [[change]] in this file";
             let place = document.place(0..0);
             document.report(
                 Problem::warning(place, message)

@@ -1,7 +1,7 @@
 //! What users say in their rule files, validated into what is true: signals, causes, services,
 //! changes, topology, budget. Immutable; state lives in the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::time::Span;
 mod builtin;
 mod load;
 mod parse_cause;
+mod parse_change;
 mod parse_see;
 mod parse_signal;
 mod promql;
@@ -18,8 +19,9 @@ mod role;
 mod template;
 
 pub use builtin::{builtin, builtin_causes, builtin_lab, builtin_signals};
-pub use load::{CAUSES_MAX, RuleSet, SIGNALS_MAX, load};
+pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, load};
 pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
+pub use parse_change::LASTS_MAX;
 pub use parse_see::{WITHIN_DEFAULT, WITHIN_MAX};
 pub use parse_signal::{DELAY_MAX, LABEL_PLACEHOLDER, LABELS_MAX, SERVICE_LABEL};
 pub use role::{Role, Scale, Worse};
@@ -27,7 +29,7 @@ pub use template::STEP_FACTS;
 
 // The configuration has names, labels and queries of its own, checked in the same way.
 pub(crate) use load::Names;
-pub(crate) use parse_signal::label;
+pub(crate) use parse_change::{change, kind_and_span};
 pub(crate) use promql::query;
 
 /// A query and what its rows mean.
@@ -302,12 +304,15 @@ pub struct ChangeRule {
     pub service: String,
     /// How a row becomes an event.
     pub by: ChangeBy,
+    /// How long such a change goes on, where nobody knows when it was over.
+    pub lasts: Option<Span>,
 }
 
 /// How rows become change events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeBy {
-    /// A value of this label that was not seen before.
+    /// A value of this label that was not seen before, or that was replaced and is back. It is
+    /// over when values that it came beside are gone.
     Appears(String),
     /// The sample is the Unix time of the event.
     Timestamp,
@@ -342,6 +347,8 @@ pub struct Rules {
     pub services: BTreeMap<String, Service>,
     /// Queries for change events.
     pub changes: Vec<ChangeRule>,
+    /// Kinds of change that are told from elsewhere: their absence means that none happened.
+    pub told: BTreeSet<ChangeKind>,
     /// PromQL whose rows carry `client` and `server`, or none.
     pub topology: Option<String>,
     /// Per service.

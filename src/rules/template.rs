@@ -8,10 +8,12 @@ use super::Role;
 use crate::problem::{At, Problem, Table, did_you_mean, quoted};
 
 /// The facts of an incident that steps can name.
-pub const STEP_FACTS: [&str; 11] = [
+pub const STEP_FACTS: [&str; 14] = [
     "service",
     "culprit",
     "dependency",
+    "label",
+    "value",
     "since",
     "ago",
     "signals",
@@ -20,6 +22,7 @@ pub const STEP_FACTS: [&str; 11] = [
     "peer",
     "roles",
     "queries",
+    "seen_before",
 ];
 
 /// Facts that are maps by role.

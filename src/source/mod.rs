@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::time::{Span, Timestamp};
 
+mod breakdown;
 mod client;
 mod column;
 mod config;
@@ -21,6 +22,7 @@ mod decode;
 mod error;
 mod flavour;
 mod instant;
+mod levels;
 mod plan;
 mod reading;
 mod table;
@@ -32,6 +34,7 @@ pub use counters::Counters;
 pub use error::SourceError;
 pub use flavour::Flavour;
 pub use instant::{INSTANT_ROWS_MAX, InstantRow};
+pub use levels::{POINTS_MAX, Sums, Windows};
 pub use plan::{ReadPlan, SERIES_MAX, SERIES_PER_QUERY_MAX};
 pub use reading::{Reading, VALUES_MAX};
 

@@ -54,13 +54,18 @@ struct Warnings {
 }
 
 impl Reading {
+    /// Whether there is a tick that was not told yet.
+    pub fn has_next(&self) -> bool {
+        self.cursor < self.ticks
+    }
+
     /// Tells the next tick, in order; `None` after the last one.
     ///
     /// `seen` goes along from tick to tick and from reading to reading; it turns the rows of
     /// change queries into events.
     pub fn next_batch(&mut self, seen: &mut SeenChanges) -> Option<(Timestamp, Batch)> {
         let index = self.cursor;
-        if self.ticks <= index {
+        if !self.has_next() {
             return None;
         }
         self.cursor += 1;

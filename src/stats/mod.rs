@@ -17,10 +17,17 @@ pub mod count;
 
 pub mod combine;
 
+pub mod exact;
+
 pub mod tail;
 
 pub mod onset;
 
+pub mod skew;
+
 pub mod trend;
+
+pub mod climb;
+pub mod knee;
 
 pub mod surprise;

@@ -1,5 +1,7 @@
 //! When a move began, and how surely that can be told.
 
+use std::num::NonZeroI32;
+
 use serde::{Deserialize, Serialize};
 
 /// What a block may be worse than usual, in σ, before it counts: half of the smallest step
@@ -23,6 +25,20 @@ const EVIDENCE_MAX: f64 = 4.0 * MARGIN;
 /// A rise that took longer than this many blocks (8 h) says no more about a drift's beginning.
 const RISE_MAX: i64 = 96;
 
+/// What a block must be worse than usual, in σ, to belong to a large step: half of 6 σ, beyond
+/// which no block counts for more.
+const ALLOWANCE_LARGE: f64 = 3.0;
+
+/// The evidence that a large step needs before it is believed: one block is not enough.
+const LARGE_MIN: f64 = 6.0;
+
+/// From this evidence on a large step stays where it was seen, although it has paused since.
+const LARGE_SURE: f64 = 12.0;
+
+/// Up to this mean above [`ALLOWANCE`], in σ a block, what rose before a large step was noise. A
+/// steady drift is worth 1.25 σ a block on its way from one allowance to the other.
+const BEFORE_LARGE_MAX: f64 = 0.5;
+
 /// How many candidates for the earliest onset are remembered.
 const CANDIDATES_MAX: usize = 32;
 
@@ -36,6 +52,10 @@ const CANDIDATES_MORE: usize = 4;
 /// independent unit normal blocks and a step of 1 σ, `S` *is* the log-likelihood, so that every
 /// instant where `S` was within 2 of its lowest is a likely onset (a likelihood interval); 2 is
 /// widened to 12 for autocorrelated blocks.
+///
+/// That step is too small an allowance for a large one: noise that was a little high before it is
+/// taken for its beginning. A second sum, with an allowance of 3 σ, sees where a large step began;
+/// it counts where what rose before it was worth no more than noise.
 ///
 /// A slow drift begins before it is worth half a σ a block, and [`Onset::since`] is then late. The
 /// range reaches back to where the drift would have begun had it been steady.
@@ -54,13 +74,52 @@ pub struct Onset {
     /// The sum above its lowest point so far.
     c: f64,
     /// The first block after the lowest point, while the sum is above it.
-    since: Option<i32>,
+    since: Option<Number>,
     /// The last block before which the sum was within the margin of its lowest point.
-    near: Option<i32>,
+    near: Option<Number>,
     /// Past lowest points within the margin of the present one, oldest first: the first block
     /// after each, and how far it lies above the present one.
     // In single precision: heights are compared with a margin of 12.
     candidates: Vec<(i32, f32)>,
+    /// None while no block was large: nearly always, and there are a million series.
+    large: Option<Box<Large>>,
+}
+
+/// Where the present move became large.
+// In single precision, for a million series: nothing here is above 48.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Large {
+    /// The second sum.
+    c: f32,
+    /// The first block after its lowest point.
+    since: Option<i32>,
+    /// The first sum before that block.
+    before: f32,
+    /// The highest that the second sum has been since.
+    peak: f32,
+}
+
+impl Large {
+    /// Takes one block; `before` is the first sum without it.
+    fn update(&mut self, x: f64, before: f64, block: i64) {
+        let sum = (f64::from(self.c) + x - ALLOWANCE_LARGE).clamp(0.0, EVIDENCE_MAX);
+        let begins = sum > 0.0 && self.c <= 0.0;
+        #[expect(clippy::cast_possible_truncation, reason = "documented on the struct")]
+        let (sum, before) = (sum as f32, before as f32);
+        if begins && f64::from(self.peak) < LARGE_SURE {
+            (self.since, self.before, self.peak) = (Some(narrow(block)), before, 0.0);
+        }
+        self.c = sum;
+        self.peak = self.peak.max(sum);
+    }
+
+    /// Where a move that began at `since` became large, when all before it was noise.
+    fn step(&self, since: i64) -> Option<i64> {
+        let at = i64::from(self.since?);
+        let before = f64::from(self.before);
+        let noise = before < EVIDENCE_MAX && before <= BEFORE_LARGE_MAX * (at - since) as f64;
+        (noise && f64::from(self.peak) >= LARGE_MIN).then_some(at)
+    }
 }
 
 impl Onset {
@@ -72,12 +131,15 @@ impl Onset {
             return;
         }
         if self.c <= MARGIN {
-            self.near = Some(narrow(block));
+            self.near = number(block);
+        }
+        if self.large.is_some() || x > ALLOWANCE_LARGE {
+            self.large.get_or_insert_default().update(x, self.c, block);
         }
         let sum = (self.c + x - ALLOWANCE).min(EVIDENCE_MAX);
         if sum > 0.0 {
             self.c = sum;
-            self.since.get_or_insert(narrow(block));
+            self.since = self.since.or(number(block));
             if self.candidates.is_empty() {
                 self.candidates.push((narrow(block), 0.0));
             }
@@ -93,16 +155,29 @@ impl Onset {
 
     /// The first block of the present move; `None` when there is none.
     pub fn since(&self) -> Option<i64> {
-        self.since.map(i64::from)
+        let since = self.rising_since()?;
+        Some(self.became_large(since).unwrap_or(since))
+    }
+
+    /// The first block after the sum was lowest.
+    fn rising_since(&self) -> Option<i64> {
+        self.since.map(block_of)
     }
 
     /// The first and last block at which the present move may have begun; `None` when there is
     /// none.
     pub fn range(&self) -> Option<(i64, i64)> {
-        let since = self.since()?;
+        let since = self.rising_since()?;
         let first = self.candidates.first().map_or(since, |&(block, _)| since.min(block.into()));
-        let last = self.near.map_or(since, |near| since.max(near.into()));
-        Some((first.saturating_sub(before_allowance(last.saturating_sub(since))), last))
+        let last = self.near.map_or(since, |near| since.max(block_of(near)));
+        let first = first.saturating_sub(before_allowance(last.saturating_sub(since)));
+        // Its first block may have been a high one of the noise.
+        Some((first, self.became_large(since).map_or(last, |at| last.max(at.saturating_add(1)))))
+    }
+
+    /// Where a move that began at `since` became large.
+    fn became_large(&self, since: i64) -> Option<i64> {
+        self.large.as_ref()?.step(since)
     }
 
     /// Forgets everything: a new normal was accepted.
@@ -112,7 +187,7 @@ impl Onset {
 
     /// The sum fell to a new lowest point, `by` below the old one.
     fn lower(&mut self, by: f64, block: i64) {
-        (self.c, self.since) = (0.0, None);
+        (self.c, self.since, self.large) = (0.0, None, None);
         #[expect(clippy::cast_possible_truncation, reason = "documented on the field")]
         for (_, height) in &mut self.candidates {
             *height += by as f32;
@@ -127,6 +202,17 @@ impl Onset {
         }
         self.candidates.push((narrow(block.saturating_add(1)), 0.0));
     }
+}
+
+/// A block's number and one, so that none takes no memory of its own.
+type Number = NonZeroI32;
+
+fn number(block: i64) -> Option<Number> {
+    Number::new(narrow(block.saturating_add(1)))
+}
+
+fn block_of(number: Number) -> i64 {
+    i64::from(number.get()) - 1
 }
 
 /// A block's number in half the memory: enough for twenty thousand years.
@@ -178,6 +264,36 @@ mod tests {
         assert!(width(4.0) < width(1.0));
         // Backwards 12 / 0.5 blocks of quiet, forwards 12 / 3.5 of the step.
         assert_eq!(width(4.0), 24 + 3);
+    }
+
+    #[test]
+    fn noise_before_a_large_step_is_not_its_beginning() {
+        let noise = [0.0, 0.0, 1.0, 0.2, 0.9, 0.4, 0.8, 0.3, 0.7, 0.6];
+        let step = after(noise.into_iter().chain([6.0; 6]));
+        assert_eq!(step.since(), Some(110));
+        let (first, last) = step.range().unwrap();
+        assert!(
+            first <= 102 && 110 <= last,
+            "{first} {last}: the noise may have been its beginning"
+        );
+        // It has paused and comes back: it began where it was seen first.
+        let pause = after(noise.into_iter().chain([6.0; 6]).chain([0.0; 8]).chain([6.0; 6]));
+        assert_eq!(pause.since(), Some(110));
+        // One block may be an artefact, and a weaker move goes on.
+        let spike = after(noise.into_iter().chain([6.0]));
+        assert_eq!(spike.since(), Some(102));
+    }
+
+    #[test]
+    fn a_ramp_begins_where_it_begins_and_not_where_it_is_large() {
+        for slope in [0.1, 0.2, 0.5] {
+            let ramp = (0..60).map(|block| (slope * f64::from(block)).min(6.0));
+            let since = after([0.0; 20].into_iter().chain(ramp)).since().unwrap();
+            assert!((since - 120) as f64 <= ALLOWANCE / slope + 1.0, "{slope}: {since}");
+        }
+        // What has crept for so long that the sum is full is not taken for noise.
+        let creep = (0..400).map(|block| (0.01 * f64::from(block)).min(6.0));
+        assert!(after(creep.chain([6.0; 6])).since().unwrap() <= 152);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn pair_slopes(points: &[(f64, f64)]) -> Vec<f64> {
 }
 
 /// Lag-1 autocorrelation around `middle`, corrected for the bias of short series, in [0, 0.95].
-fn residual_autocorrelation(residuals: &[f64], middle: f64) -> f64 {
+pub(super) fn residual_autocorrelation(residuals: &[f64], middle: f64) -> f64 {
     let square: f64 = residuals.iter().map(|r| (r - middle).powi(2)).sum();
     let lagged: f64 = residuals.windows(2).map(|w| (w[0] - middle) * (w[1] - middle)).sum();
     let plain = if square > 0.0 { lagged / square } else { 0.0 };

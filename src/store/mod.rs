@@ -4,6 +4,9 @@
 //! `readable_incidents` and `readable_outbox` show times as dates.
 
 mod archive;
+mod changes;
+mod feedback;
+mod incidents;
 mod open;
 mod outbox;
 mod retention;
@@ -18,10 +21,13 @@ use crate::engine::alert::Alert;
 use crate::time::Timestamp;
 
 pub use archive::StoreArchive;
+pub use changes::{CHANGES_MAX, Stored, Wanted};
+pub use feedback::{OPINION_CHARS_MAX, Opinion};
+pub use incidents::{Said, Summary, Whole};
 pub use outbox::{Outgoing, RowState};
 pub use retention::Limits;
 
-/// The open state file. While it lives, no other process can open the same file.
+/// The open state file. While it lives, no other process can open the same file, but beside it.
 ///
 /// Calls block on the disk; asynchronous code goes through a blocking thread.
 #[derive(Debug)]
@@ -29,8 +35,9 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     limits: Limits,
-    /// Held for its lock, which the kernel lets go when the process ends in whatever way.
-    _lock: File,
+    /// Held for its lock, which the kernel lets go when the process ends in whatever way; none
+    /// beside another process.
+    _lock: Option<File>,
 }
 
 /// What one tick, or a batch of ticks in catch-up, leaves behind.
@@ -137,6 +144,44 @@ pub enum StoreError {
         /// How many alerts there were.
         alerts: usize,
     },
+    /// There is none to be opened beside a daemon.
+    #[error(
+        "there is no state file `{path}`\nhint: `grayflag run` makes it; name the config that the daemon runs with"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by an earlier version that still runs.
+    #[error(
+        "the state file `{path}` has schema {found} and is in use, this grayflag needs {known}\nhint: restart the daemon with this version first"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The schema needed.
+        known: i64,
+    },
+    /// Nobody was told of such an incident, or it was long ago.
+    #[error("there is no incident `{incident}`\nhint: {hint}")]
+    NoSuchIncident {
+        /// What was asked for.
+        incident: String,
+        /// The nearest one, or those that there are.
+        hint: String,
+    },
+    /// A note, a name or a cause is too long.
+    #[error(
+        "a text of {found} characters is too long\nhint: {most} are stored at most; link to the rest"
+    )]
+    TooLong {
+        /// Its length.
+        found: usize,
+        /// The longest.
+        most: usize,
+    },
     /// The thread that used the file ended early.
     #[error("the thread that used the state file ended early")]
     Thread,
@@ -152,6 +197,10 @@ impl StoreError {
             Self::Newer { .. } => "newer",
             Self::Sqlite { .. } => "sqlite",
             Self::NoSuchAlert { .. } => "no_such_alert",
+            Self::Missing { .. } => "missing",
+            Self::Older { .. } => "older",
+            Self::NoSuchIncident { .. } => "no_such_incident",
+            Self::TooLong { .. } => "too_long",
             Self::Thread => "thread",
         }
     }

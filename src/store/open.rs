@@ -11,7 +11,12 @@ use super::{Limits, Store, StoreError};
 /// Marks the file as ours in its header: "GFLG".
 const APPLICATION_ID: i64 = 0x4746_4c47;
 /// The steps of the schema, oldest first; a file's `user_version` counts those it has.
-const MIGRATIONS: [&str; 2] = [include_str!("001_state.sql"), include_str!("002_archive.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("001_state.sql"),
+    include_str!("002_archive.sql"),
+    include_str!("003_feedback.sql"),
+    include_str!("004_changes.sql"),
+];
 /// How long to wait for an operator's tool that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Memory for pages of the archive: 16 MiB hold the rows of one run of 80 000 series.
@@ -38,6 +43,32 @@ impl Store {
     pub fn open_with(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let path = resolve(path)?;
         let lock = lock(&path)?;
+        Self::connect(path, limits, Some(lock))
+    }
+
+    /// Opens a state file that exists, whether a daemon has it or not: to list incidents and to
+    /// give feedback. A daemon may start while it is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`], and when there is no such file, or a daemon of an earlier version has
+    /// it.
+    pub fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Missing { path: path.to_owned() });
+        }
+        let path = resolve(path)?;
+        let lock = match lock(&path) {
+            Ok(lock) => Some(lock),
+            Err(StoreError::InUse { .. }) => None,
+            Err(other) => return Err(other),
+        };
+        let store = Self::connect(path, Limits::default(), lock)?;
+        Ok(Self { _lock: None, ..store })
+    }
+
+    /// Without the lock the file is another process's, and its schema too.
+    fn connect(path: PathBuf, limits: Limits, lock: Option<File>) -> Result<Self, StoreError> {
         let failed = |attempt| {
             let path = path.clone();
             move |source: rusqlite::Error| match source.sqlite_error_code() {
@@ -53,6 +84,9 @@ impl Store {
             Schema::Foreign => return Err(StoreError::Foreign { path }),
             Schema::Ours(found) if found > known => {
                 return Err(StoreError::Newer { path, found, known });
+            }
+            Schema::Ours(found) if found < known && lock.is_none() => {
+                return Err(StoreError::Older { path, found, known });
             }
             Schema::Ours(found) => {
                 configure(&connection).map_err(failed("set the journal mode"))?;

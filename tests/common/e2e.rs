@@ -100,6 +100,7 @@ impl Home {
             "[poll]\ninterval = \"{interval}\"\nhistory = \"3w\"\n\n\
              [source]\nkind = \"prometheus\"\nurl = \"{backend}\"\ntimeout = \"5s\"\n\n\
              [store]\nurl = \"sqlite:state.db\"\n\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n\n\
              [budget]\nalerts = \"0.25/month\"\nnotices = \"1/month\"\n\n\
              [rules]\npaths = [\"{rules}/signals/lab.toml\", \"{rules}/causes/*.toml\"]\n\n\
              [[change]]\nkind = \"deploy\"\nquery = \"lab_build_info\"\nappears = \"version\"\n\n"

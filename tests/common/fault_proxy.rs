@@ -37,14 +37,22 @@ pub(crate) struct FaultProxy {
 #[derive(Clone)]
 struct Shared {
     mode: Arc<Mutex<Mode>>,
+    /// Only requests whose body holds this fail.
+    part: &'static str,
     backend: String,
     http: reqwest::Client,
 }
 
 impl FaultProxy {
     pub(crate) async fn start(backend: &str) -> Self {
+        Self::start_for(backend, "").await
+    }
+
+    /// Fails only where the request's body holds `part`.
+    pub(crate) async fn start_for(backend: &str, part: &'static str) -> Self {
         let shared = Shared {
             mode: Arc::new(Mutex::new(Mode::Good)),
+            part,
             backend: backend.to_owned(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         };
@@ -79,7 +87,11 @@ impl FaultProxy {
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let mode = *shared.mode.lock().unwrap();
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let meant = String::from_utf8_lossy(&body).contains(shared.part);
+    let request = Request::from_parts(head, Body::from(body));
+    let mode = if meant { *shared.mode.lock().unwrap() } else { Mode::Good };
     let mut response = match mode {
         Mode::Good => shared.forward(request).await.into_response(),
         Mode::Half => {

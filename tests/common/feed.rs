@@ -34,14 +34,18 @@ impl Feed {
             }
         }
         for rule in &rules.changes {
-            let ChangeBy::Appears(label) = &rule.by else { continue };
             let rows: Vec<Row<'_>> = scrape
                 .samples
                 .iter()
                 .filter(|(index, _)| all[*index].metric == rule.query)
                 .map(|&(index, value)| {
                     let labels = &all[index].labels;
-                    Row { service: &labels[&rule.service], what: &labels[label], value }
+                    let what = match &rule.by {
+                        ChangeBy::Appears(label) => labels[label].as_str(),
+                        // The lab's other changes have no labels but their service.
+                        ChangeBy::Timestamp | ChangeBy::Step => "",
+                    };
+                    Row { service: &labels[&rule.service], what, value }
                 })
                 .collect();
             batch.changes.extend(self.seen.notice(rule, scrape.at, &rows));

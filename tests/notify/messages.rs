@@ -1,7 +1,7 @@
 //! How alerts look: golden files, and what must hold whatever an alert says.
 
 use grayflag::engine::alert::State;
-use grayflag::notify::message::{Templates, message};
+use grayflag::notify::message::{Message, Templates, message};
 use grayflag::notify::text::{Style, render};
 use grayflag::time::Span;
 
@@ -128,6 +128,55 @@ fn a_huge_alert_gives_a_message_of_bounded_size() {
     assert!(message.subject.chars().count() <= 160);
     assert!(message.text.len() < 300_000, "{}", message.text.len());
     assert!(message.text.contains("and 488 more"));
+}
+
+#[test]
+fn a_tired_reader_gets_the_strongest_reasons_and_a_machine_all() {
+    let mut alert = sample("firing");
+    let many = |side: &str| (1..=9).map(|n| format!("{side} {n}.")).collect::<Vec<_>>();
+    for cause in &mut alert.causes {
+        let lists = [&mut cause.evidence_for, &mut cause.against, &mut cause.unknown];
+        for (list, side) in lists.into_iter().zip(["for", "against", "failed"]) {
+            *list = many(&format!("{} {side}", cause.id));
+        }
+        cause.unknown.push(format!("not measured: {} roles", cause.id));
+    }
+    let Message { text, html, .. } = message(&alert, alert.at);
+    for shown in [text, html.unwrap()] {
+        let count = |what: &str| shown.matches(what).count();
+        for (cause, side, most) in [
+            ("slow-dependency", "for", 6),
+            ("slow-dependency", "against", 4),
+            ("slow-dependency", "failed", 3),
+            ("bad-deploy", "for", 2),
+            ("bad-deploy", "against", 2),
+            ("bad-deploy", "failed", 0),
+        ] {
+            assert_eq!(count(&format!("{cause} {side} ")), most, "{cause} {side}");
+            assert_eq!(count(&format!("{cause} {side} {most}.")), most.min(1), "strongest first");
+        }
+        assert_eq!(count("not measured: slow-dependency roles"), 1);
+        assert_eq!(count("not measured: "), 1);
+    }
+    assert_eq!(alert.to_json().matches("bad-deploy failed").count(), 9);
+}
+
+#[test]
+fn how_sure_is_told_in_words_and_as_a_number() {
+    let mut alert = sample("firing");
+    for (probability, told) in
+        [(0.97, "almost certain (97%)"), (0.71, "likely (71%)"), (0.5, "about even (50%)")]
+    {
+        alert.causes[0].probability = probability;
+        let message = message(&alert, alert.at);
+        assert!(message.text.contains(&format!("How sure     {told}\n")), "{}", message.text);
+        assert!(message.html.unwrap().contains(told));
+    }
+    "unexplained-drift".clone_into(&mut alert.causes[0].id);
+    let honest = message(&alert, alert.at).text;
+    assert!(honest.contains("Cause        no clear cause\n"), "{honest}");
+    assert!(!honest.contains("How sure"), "{honest}");
+    assert!(honest.contains("50% unexplained drift"), "{honest}");
 }
 
 #[test]

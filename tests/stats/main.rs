@@ -9,6 +9,10 @@ mod profile;
 
 mod alarms;
 
+mod chance;
+
 mod intervals;
 
 mod properties;
+
+mod exact;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 mod archive;
 mod crash;
+mod feedback;
 mod model;
 
 const START: Timestamp = Timestamp::from_secs(1_772_331_000);

@@ -51,7 +51,8 @@ impl Stage {
     /// A fleet whose first scrape lies [`LEARNED`] before [`LIVE`].
     pub(super) fn new(fault: Fault, seed: u64) -> Result<Self, LabError> {
         let end = ONSET + FOLLOWED_MAX + Span::HOUR;
-        let plan = FaultPlan { fault, onset: ONSET, severity: Severity::Middling, end };
+        let onset = fault.natural_onset(ONSET);
+        let plan = FaultPlan { fault, onset, severity: Severity::Middling, end };
         let start = LIVE - LEARNED;
         let settings = lab::Settings { seed, start, scrape: SCRAPE, faults: vec![plan] };
         let record = Arc::new(RwLock::new(History::new(start, SCRAPE)));

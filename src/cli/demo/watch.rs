@@ -50,13 +50,14 @@ pub(super) async fn watch(
     let went_on = watcher.learn(figures, progress).await?
         && watcher.live(&mut stage, fault, noticed, progress).await?;
     let alerts = watcher.alerts;
+    let onset = fault.natural_onset(ONSET);
     drop(watcher.source);
     served.end().await;
     let told = || Told {
         fault: fault.info(),
         seed,
         figures,
-        onset: ONSET,
+        onset,
         end: stage.now(),
         noticed,
         alerts,
@@ -114,14 +115,14 @@ impl Watcher<'_> {
         let expected = end(noticed, None);
         progress.begin("watching the fleet through an incident", minutes(expected - LIVE));
         // The night is quiet: nobody waits for what is told in it.
-        let mut next = ONSET;
+        let (mut next, onset) = (ONSET, fault.natural_onset(ONSET));
         loop {
             stage.extend(next);
             if !self.advance(next, progress).await? {
                 return Ok(false);
             }
             progress.reach(minutes(next - LIVE));
-            let first = self.alerts.iter().find(|alert| concerns(alert, fault.info(), ONSET));
+            let first = self.alerts.iter().find(|alert| concerns(alert, fault.info(), onset));
             if end(noticed, first.map(|alert| alert.at)) <= next {
                 return Ok(true);
             }

@@ -5,7 +5,7 @@ use std::num::NonZeroI64;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::baseline::{HOUR, RESIDUAL_MAX, Residual};
+use crate::engine::baseline::{HOUR, Residual};
 use crate::engine::history::narrow;
 use crate::rules::Worse;
 use crate::stats::alone::believed;
@@ -104,8 +104,9 @@ impl Drift {
             }
             (self.up, self.down) = (Onset::default(), Onset::default());
         }
-        let z = match residual {
-            Residual::Level(z) => {
+        let z = residual.standard(sds[0]);
+        match residual {
+            Residual::Level(_) => {
                 let slow = self.bank.slow();
                 self.bank.update(believed(z, self.residual.map_or(f64::NAN, f64::from)));
                 if self.held {
@@ -115,7 +116,6 @@ impl Drift {
                     let score = self.bank.difference(scale) / (sd * PRICES[scale]);
                     self.scores[scale] = narrow(score);
                 }
-                z
             }
             Residual::Count { value, events, expected } => {
                 let counts = self.counts.get_or_insert_default();
@@ -124,11 +124,8 @@ impl Drift {
                 for (scale, sd) in sds.iter().enumerate() {
                     self.scores[scale] = narrow(counts.bank.score(scale, sd * PRICES[scale]));
                 }
-                // Rare events come in bursts: the spread beyond Poisson's is the series' own.
-                let z = (events - expected) / ((expected + 1.0).sqrt() * sds[0].max(1.0));
-                z.clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
             }
-        };
+        }
         let moved = z - self.bank.slow();
         self.up.update(moved, block);
         self.down.update(-moved, block);
@@ -203,6 +200,17 @@ impl Drift {
         self.counts.as_ref()?.values.at(scale)
     }
 
+    /// Where events are counted: their mean over the time over which they are farthest from
+    /// normal. The newest block may well have none.
+    pub fn events(&self) -> Option<f64> {
+        self.mean(self.strongest(Worse::Either)?.1)
+    }
+
+    /// Whether it is events that move.
+    pub fn counts_events(&self) -> bool {
+        self.counts.is_some()
+    }
+
     /// When the move in this direction began.
     pub fn onset(&self, direction: Direction) -> Option<OnsetEstimate> {
         let onset = match direction {
@@ -246,7 +254,7 @@ impl Drift {
 }
 
 /// A score with the direction that hurts positive.
-fn toward(worse: Worse, score: f64) -> f64 {
+pub fn toward(worse: Worse, score: f64) -> f64 {
     match worse {
         Worse::Up => score,
         Worse::Down => -score,

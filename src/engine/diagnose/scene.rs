@@ -3,17 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::alert::Culprit;
+use crate::engine::archive::Archive;
 use crate::engine::baseline::Load;
+use crate::engine::breakdown::Breakdowns;
+use crate::engine::changes;
 use crate::engine::correlate::{Finding, Graph, Trouble};
 use crate::engine::detect::drift::Direction;
-use crate::engine::service::Service;
+use crate::engine::grid::WallClock;
+use crate::engine::past::{Past, Pattern};
+use crate::engine::service::{Service, lasts};
 use crate::engine::track::Tracked;
 use crate::engine::vote::matters;
 use crate::format;
-use crate::rules::{Cause, Role, Rules, See};
+use crate::rules::{Role, Rules};
 use crate::series::Change;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// From this score on (either way) a role is in another state than normal (METHODS 2.9).
 pub(crate) const MOVED_MIN: f64 = 2.0;
@@ -23,8 +27,6 @@ pub(crate) const NORMAL_MAX: f64 = 1.0;
 const UNSURE: f64 = 1.5;
 /// From this score on a move is a fact, however small.
 const SURE_MIN: f64 = 4.0;
-/// Changes this long before the earliest onset are still told.
-const NEAR: Span = Span::from_hours(6);
 /// What was checked is told in at most this many lines.
 const CHECKED_MAX: usize = 12;
 
@@ -43,12 +45,18 @@ pub struct Scene<'a> {
     pub changes: &'a [Change],
     /// Which services are in trouble of their own.
     pub trouble: &'a BTreeMap<String, Trouble>,
+    /// Incidents that are over.
+    pub past: &'a Past,
+    /// What is known about label values.
+    pub breakdowns: &'a Breakdowns,
     /// Services of the incident.
     pub members: BTreeSet<String>,
     /// The service in which the trouble begins.
     pub root: String,
     /// Findings of the incident, strongest first.
     pub findings: Vec<Finding>,
+    /// What moved, to be compared with earlier incidents.
+    pub pattern: Pattern,
     /// Between the earliest and the latest instant at which any of its clear moves can have
     /// begun: what lies outside is surely before or after.
     pub onset_range: [Timestamp; 2],
@@ -58,6 +66,10 @@ pub struct Scene<'a> {
     pub at: (i64, u16),
     /// The tick of the decision.
     pub now: Timestamp,
+    /// The configured zone's wall clock.
+    pub clock: &'a WallClock,
+    /// What the series did over the last weeks.
+    pub archive: &'a dyn Archive,
 }
 
 /// A point of view on the root service.
@@ -92,7 +104,7 @@ impl<'a> Scene<'a> {
                 && tracked.apart.is_none()
                 && match view {
                     View::Outside if is_call(role) => self.calls_root(tracked),
-                    View::Outside if role == Role::Latency => {
+                    View::Outside if matches!(role, Role::Latency | Role::Conflicts) => {
                         tracked.series.service == self.root || self.is_caller(tracked)
                     }
                     _ => tracked.series.service == self.root,
@@ -103,31 +115,42 @@ impl<'a> Scene<'a> {
     /// The series of a role that has moved the most, and its score; none when no series of the
     /// role can be judged.
     pub(crate) fn strongest(&self, view: View, role: Role) -> Option<Seen<'a>> {
-        self.series_of(view, role)
-            .filter(|tracked| tracked.baseline.is_some())
-            .filter_map(|tracked| {
-                let score = tracked.drift.state_score()?;
-                let faint = (MOVED_MIN..SURE_MIN).contains(&score.abs());
-                let small = faint && !self.matters(tracked);
-                // Hardly significant, and smaller than anybody cares about: not known.
-                let score = if small { score.signum() * UNSURE } else { score };
-                Some(Seen { tracked, score })
-            })
-            .max_by(|a, b| {
-                a.score
-                    .abs()
-                    .total_cmp(&b.score.abs())
-                    .then_with(|| b.tracked.series.cmp(&a.tracked.series))
-            })
+        self.series_of(view, role).filter_map(|tracked| self.judge(tracked)).max_by(|a, b| {
+            a.score
+                .abs()
+                .total_cmp(&b.score.abs())
+                .then_with(|| b.tracked.series.cmp(&a.tracked.series))
+        })
     }
 
-    fn matters(&self, tracked: &Tracked) -> bool {
+    /// A series with its score; none where it cannot be judged.
+    pub(crate) fn judge(&self, tracked: &'a Tracked) -> Option<Seen<'a>> {
+        tracked.baseline.as_ref()?;
+        let score = tracked.drift.state_score()?;
+        // Events come in bursts: a burst of a few is far from chance and no fact about the level.
+        let sure = score.abs() >= SURE_MIN && !tracked.drift.counts_events();
+        let faint = score.abs() >= MOVED_MIN && !sure;
+        // Hardly significant, and smaller than anybody cares about: not known.
+        let small = faint && !self.matters(tracked);
+        let score = if small { score.signum() * UNSURE } else { score };
+        Some(Seen { tracked, score })
+    }
+
+    /// Whether anybody cares about a series' move.
+    pub(crate) fn matters(&self, tracked: &Tracked) -> bool {
         let signal = &self.rules.signals[tracked.signal];
-        let load = self
-            .services
+        matters(tracked, signal, self.at.1, self.load_of(tracked))
+    }
+
+    /// What a series that has moved stands at, in its own unit.
+    pub(crate) fn moved_to(&self, tracked: &Tracked) -> Option<f64> {
+        tracked.events(self.load_of(tracked)).or(tracked.latest)
+    }
+
+    fn load_of(&self, tracked: &Tracked) -> Load {
+        self.services
             .get(&tracked.series.service)
-            .map_or(Load::USUAL, |service| service.load_at(self.tracks, self.at.0, self.at.1));
-        matters(tracked, signal, self.at.1, load)
+            .map_or(Load::USUAL, |service| service.load_at(self.tracks, self.at.0, self.at.1))
     }
 
     /// `Some(true)` when the role moved that way, `Some(false)` when it clearly did not.
@@ -165,33 +188,14 @@ impl<'a> Scene<'a> {
         )
     }
 
-    /// Who or what a cause blames: the dependency that a call names, else the root.
-    pub(crate) fn culprit(&self, view: View, cause: &Cause) -> Culprit {
-        let speaks_of_calls = cause.evidence.iter().any(|e| {
-            e.likely > e.otherwise && matches!(e.see, See::RoleIs { role, .. } if is_call(role))
-        });
-        let call = [Role::DependencyLatency, Role::DependencyErrors, Role::Retries]
-            .into_iter()
-            .filter_map(|role| self.strongest(view, role))
-            .filter(|seen| seen.score >= MOVED_MIN)
-            .find(|seen| seen.tracked.series.dependency.is_some());
-        let mut culprit = Culprit { service: self.root.clone(), labels: BTreeMap::new() };
-        if let (true, Some(seen)) = (speaks_of_calls, call)
-            && let Some(dependency) = &seen.tracked.series.dependency
-        {
-            culprit.service.clone_from(dependency);
-            culprit.labels.insert("dependency".to_owned(), dependency.clone());
-        }
-        culprit
-    }
-
     /// Signals of the root that were looked at and are inside their baselines.
     pub fn checked(&self) -> Vec<String> {
         let mut lines: Vec<String> = self
             .tracks
             .iter()
             .filter(|t| t.series.service == self.root && t.apart.is_none())
-            .filter(|tracked| tracked.baseline.is_some())
+            // That a version is what it is calms nobody, least of all after it changed.
+            .filter(|tracked| tracked.baseline.is_some() && lasts(tracked.role))
             .filter(|tracked| {
                 tracked.drift.state_score().is_some_and(|score| score.abs() < NORMAL_MAX)
             })
@@ -207,28 +211,10 @@ impl<'a> Scene<'a> {
         lines
     }
 
-    /// Changes of the incident's services from a few hours before the onset on, in order.
-    pub fn near_changes(&self) -> Vec<&'a Change> {
-        self.changes
-            .iter()
-            .filter(|c| c.at >= self.onset_range[0] - NEAR && c.at <= self.now)
-            .filter(|c| c.service == self.root || self.members.contains(&c.service))
-            .collect()
-    }
-
-    /// The service that an alert about a cause should name: the caller that suffers most where
-    /// calls are to blame, else the root.
-    pub(crate) fn subject(&self, view: View) -> String {
-        let calls = [Role::DependencyLatency, Role::DependencyErrors, Role::Retries];
-        let caller = calls
-            .into_iter()
-            .filter_map(|role| self.strongest(view, role))
-            .find(|seen| seen.score >= MOVED_MIN)
-            .map(|seen| seen.tracked.series.service.clone());
-        match (view, caller) {
-            (View::Outside, Some(caller)) => caller,
-            _ => self.root.clone(),
-        }
+    /// The `limit` changes of the incident's services that are nearest to its onset, in order.
+    pub fn near_changes(&self, limit: usize) -> Vec<&'a Change> {
+        let onset = (self.onset_range[0], self.onset);
+        changes::near(self.changes, &self.members, onset, self.now, limit)
     }
 
     /// What is expected of a series now, in its own unit.
@@ -281,7 +267,7 @@ impl<'a> Scene<'a> {
 }
 
 /// Roles that are measured where a call is made, and name whom it goes to.
-const fn is_call(role: Role) -> bool {
+pub(crate) const fn is_call(role: Role) -> bool {
     matches!(
         role,
         Role::DependencyLatency

@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::engine::alert::Culprit;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::scene::{Scene, View};
-use crate::engine::track::{Peer, Tracked};
+use crate::engine::diagnose::scene::Scene;
+use crate::engine::diagnose::{dominance, recurrence};
+use crate::engine::track::Tracked;
 use crate::format;
 use crate::rules::{Role, Steps};
 
@@ -26,6 +27,8 @@ struct Facts {
     service: String,
     culprit: String,
     dependency: String,
+    label: String,
+    value: String,
     since: String,
     ago: String,
     signals: Vec<Moved>,
@@ -34,6 +37,7 @@ struct Facts {
     peer: String,
     roles: BTreeMap<&'static str, Moved>,
     queries: BTreeMap<&'static str, String>,
+    seen_before: String,
 }
 
 #[derive(Clone, Serialize)]
@@ -90,6 +94,8 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         if tracked.apart.is_some() {
             continue;
         }
+        // A step that prints the numbers of a role prints the query that gave them.
+        queries.entry(tracked.role.name()).or_insert_with(|| query_of(scene, tracked));
         roles.entry(tracked.role.name()).or_insert_with(|| moved(scene, finding));
     }
     for view in scene.views() {
@@ -99,26 +105,38 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
             }
         }
     }
+    let (label, value) = narrowed(scene, culprit);
     Facts {
         service: service.to_owned(),
         culprit: culprit.service.clone(),
         dependency: culprit.labels.get("dependency").cloned().unwrap_or_default(),
+        label,
+        value,
         since: format::clock(scene.onset, scene.now),
         ago: (scene.now - scene.onset).rough(),
         signals: scene.findings.iter().take(SIGNALS_MAX).map(|f| moved(scene, f)).collect(),
         changes: changes(scene),
         services: scene.members.iter().cloned().collect(),
-        peer: worst_peer(scene),
+        peer: odd_peer(scene),
         roles,
         queries,
+        seen_before: recurrence::newest_alike(scene),
     }
+}
+
+/// The label that narrows the culprit down, and its value; else the value that holds the most
+/// beyond its usual share; both empty where there is neither. The dependency is a fact of its own.
+fn narrowed(scene: &Scene<'_>, culprit: &Culprit) -> (String, String) {
+    let mut labels = culprit.labels.iter().filter(|(label, _)| *label != "dependency");
+    let named = labels.next().map(|(label, value)| (label.clone(), value.clone()));
+    let held = || dominance::strongest(scene).map(|(l, v)| (l.to_owned(), v.to_owned()));
+    named.or_else(held).unwrap_or_default()
 }
 
 fn changes(scene: &Scene<'_>) -> Vec<Changed> {
     scene
-        .near_changes()
+        .near_changes(CHANGES_MAX)
         .into_iter()
-        .take(CHANGES_MAX)
         .map(|change| Changed {
             kind: change.kind.name(),
             service: change.service.clone(),
@@ -133,7 +151,7 @@ fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
     let signal = &scene.rules.signals[tracked.signal];
     let unit = signal.unit.as_deref();
     let (mut labels, mut numbers) =
-        (tracked.series.labels.clone(), [tracked.latest, scene.expected(tracked)]);
+        (tracked.series.labels.clone(), [scene.moved_to(tracked), scene.expected(tracked)]);
     if let Some((farthest, label)) = tracked.farthest().zip(signal.peer.as_ref()) {
         labels.insert(label.clone(), farthest.peer.clone());
         numbers = [Some(farthest.value), Some(farthest.others)];
@@ -155,24 +173,9 @@ fn query_of(scene: &Scene<'_>, tracked: &Tracked) -> String {
     scene.rules.signals[tracked.signal].query.clone()
 }
 
-/// The peer of the root that is apart from its siblings; where none is, the worst one.
-fn worst_peer(scene: &Scene<'_>) -> String {
-    let apart = scene.findings.iter().map(|finding| &scene.tracks[finding.place]);
-    let mut apart = apart.filter(|tracked| tracked.series.service == scene.root);
-    if let Some(farthest) = apart.find_map(Tracked::farthest) {
-        return farthest.peer.clone();
-    }
-    let newest = |peer: &Peer| peer.recent.back().map_or(f64::NAN, |&(_, value)| value);
-    [Role::Latency, Role::Errors, Role::Cpu]
-        .into_iter()
-        .filter_map(|role| scene.series_of(View::Inside, role).find(|t| t.peers.len() > 1))
-        .find_map(|tracked| {
-            tracked
-                .peers
-                .iter()
-                .filter(|(_, peer)| newest(peer).is_finite())
-                .max_by(|a, b| newest(a.1).total_cmp(&newest(b.1)).then(b.0.cmp(a.0)))
-                .map(|(name, _)| name.clone())
-        })
-        .unwrap_or_default()
+/// The peer of the root that is apart from its siblings; empty where none is.
+fn odd_peer(scene: &Scene<'_>) -> String {
+    let moved = scene.findings.iter().map(|finding| &scene.tracks[finding.place]);
+    let mut of_root = moved.filter(|tracked| tracked.series.service == scene.root);
+    of_root.find_map(Tracked::farthest).map(|odd| odd.peer.clone()).unwrap_or_default()
 }

@@ -1,13 +1,14 @@
-//! The part of PromQL that the lab's endpoint answers: `metric{label="value",other!="value"}`.
+//! The part of PromQL that needs no backend: plain selectors, `metric{label="value",other!="value"}`,
+//! and names of series in the same form.
 
-use super::LabSeries;
+use crate::series::Labels;
 
 /// Matchers that one selector may have.
 const MATCHERS_MAX: usize = 32;
 
 /// A plain selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Selector {
+pub struct Selector {
     metric: String,
     matchers: Vec<Matcher>,
 }
@@ -18,38 +19,81 @@ struct Matcher {
     /// False for `!=`.
     equal: bool,
     value: String,
-}
-
-/// Why a query is not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "cannot answer `{query}`: {reason} at byte {at}\nhint: the lab answers plain selectors only, \
-     for example `lab_errors{{service=\"web\"}}`; use a real backend for expressions"
-)]
-pub(super) struct SelectorError {
-    query: String,
-    reason: &'static str,
+    /// Where its operator stands, in bytes of the text.
     at: usize,
 }
 
+/// Why a text is no plain selector, or no name of a series.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {at}")]
+pub struct SelectorError {
+    reason: &'static str,
+    /// In bytes of the text.
+    pub at: usize,
+}
+
 impl Selector {
-    /// Reads a plain selector; anything else is refused.
-    pub(super) fn parse(query: &str) -> Result<Self, SelectorError> {
+    /// Reads a plain selector.
+    ///
+    /// # Errors
+    ///
+    /// Anything else, and where it stops being one.
+    pub fn parse(query: &str) -> Result<Self, SelectorError> {
         let mut reader = Reader { query, at: 0 };
-        reader.selector().map_err(|reason| SelectorError {
-            query: query.chars().take(200).collect(),
-            reason,
-            at: reader.at,
-        })
+        let read = reader.name(is_metric).ok_or("expected a metric name");
+        let read = read.and_then(|metric| Ok(Self { metric, matchers: reader.matchers()? }));
+        read.map_err(|reason| SelectorError { reason, at: reader.at })
+    }
+
+    /// The metric's name.
+    pub fn metric(&self) -> &str {
+        &self.metric
     }
 
     /// True if the series is one of those selected. A label that is not there equals "".
-    pub(super) fn matches(&self, series: &LabSeries) -> bool {
-        let holds = |m: &Matcher| {
-            (series.labels.get(&m.label).map_or("", String::as_str) == m.value) == m.equal
-        };
-        self.metric == series.metric && self.matchers.iter().all(holds)
+    pub fn matches(&self, metric: &str, labels: &Labels) -> bool {
+        let holds =
+            |m: &Matcher| (labels.get(&m.label).map_or("", String::as_str) == m.value) == m.equal;
+        self.metric == metric && self.matchers.iter().all(holds)
     }
+}
+
+/// Reads the name of a series, `name{label="value"}`. The name may be that of a rule too: letters,
+/// digits, `_`, `:`, `-` and `.`.
+///
+/// # Errors
+///
+/// Anything else, and where it stops being one.
+pub fn series_name(text: &str) -> Result<(String, Labels), SelectorError> {
+    let mut reader = Reader { query: text, at: 0 };
+    let mut read = || {
+        let name = reader.name(is_rule).ok_or("expected a name")?;
+        let mut labels = Labels::new();
+        for Matcher { label, equal, value, at } in reader.matchers()? {
+            if !equal {
+                reader.at = at;
+                return Err("a series has labels, `label=\"value\"`, and no other operator");
+            }
+            if labels.insert(label, value).is_some() {
+                reader.at = at;
+                return Err("a label is there twice");
+            }
+        }
+        Ok((name, labels))
+    };
+    read().map_err(|reason| SelectorError { reason, at: reader.at })
+}
+
+fn is_label(n: usize, c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || (n > 0 && c.is_ascii_digit())
+}
+
+fn is_metric(n: usize, c: char) -> bool {
+    c == ':' || is_label(n, c)
+}
+
+fn is_rule(n: usize, c: char) -> bool {
+    is_metric(n, c) || c.is_ascii_digit() || matches!(c, '-' | '.')
 }
 
 /// Where reading has come to.
@@ -59,8 +103,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn selector(&mut self) -> Result<Selector, &'static str> {
-        let metric = self.name(true).ok_or("expected a metric name")?;
+    /// The matchers in braces, up to the end of the text.
+    fn matchers(&mut self) -> Result<Vec<Matcher>, &'static str> {
         let mut matchers = Vec::new();
         if self.eat("{") {
             while !self.eat("}") {
@@ -77,15 +121,12 @@ impl Reader<'_> {
             }
         }
         self.space();
-        if self.rest().is_empty() {
-            Ok(Selector { metric, matchers })
-        } else {
-            Err("unexpected text")
-        }
+        if self.rest().is_empty() { Ok(matchers) } else { Err("unexpected text") }
     }
 
     fn matcher(&mut self) -> Result<Matcher, &'static str> {
-        let label = self.name(false).ok_or("expected a label name")?;
+        let label = self.name(is_label).ok_or("expected a label name")?;
+        let at = self.at;
         let equal = if self.eat("!=") {
             false
         } else if self.rest().starts_with("=~") || !self.eat("=") {
@@ -93,19 +134,13 @@ impl Reader<'_> {
         } else {
             true
         };
-        Ok(Matcher { label, equal, value: self.text()? })
+        Ok(Matcher { label, equal, value: self.text()?, at })
     }
 
-    fn name(&mut self, colon: bool) -> Option<String> {
+    fn name(&mut self, fits: fn(usize, char) -> bool) -> Option<String> {
         self.space();
-        let fits = |(n, c): (usize, char)| {
-            c.is_ascii_alphabetic()
-                || c == '_'
-                || (colon && c == ':')
-                || (n > 0 && c.is_ascii_digit())
-        };
-        let name: String =
-            self.rest().chars().enumerate().take_while(|&x| fits(x)).map(|(_, c)| c).collect();
+        let chars = self.rest().chars().enumerate();
+        let name: String = chars.take_while(|&(n, c)| fits(n, c)).map(|(_, c)| c).collect();
         self.at += name.len();
         (!name.is_empty()).then_some(name)
     }
@@ -154,12 +189,10 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::Labels;
 
     #[test]
     fn plain_selectors_match_as_promql_does() {
         let labels = Labels::from([("service".to_owned(), "web \"x\"".to_owned())]);
-        let series = LabSeries { metric: "lab_errors", labels };
         for (query, expected) in [
             ("lab_errors", true),
             (" lab_errors { } ", true),
@@ -171,7 +204,8 @@ mod tests {
             (r#"lab_errors{peer="",queue!="a"}"#, true),
             ("lab_error", false),
         ] {
-            assert_eq!(Selector::parse(query).unwrap().matches(&series), expected, "{query}");
+            let selector = Selector::parse(query).unwrap();
+            assert_eq!(selector.matches("lab_errors", &labels), expected, "{query}");
         }
     }
 
@@ -192,6 +226,18 @@ mod tests {
         ] {
             let error = Selector::parse(query).unwrap_err();
             assert_eq!(error.at, at, "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn series_have_labels_and_nothing_else() {
+        let (name, labels) = series_name(r#"signal:http-p99.x{service="web",zone='a'}"#).unwrap();
+        assert_eq!(name, "signal:http-p99.x");
+        assert_eq!(labels.into_iter().collect::<Vec<_>>().len(), 2);
+        for (text, at) in
+            [("", 0), (r#"a{b!="c"}"#, 3), (r#"a{b="1",b="2"}"#, 9), ("a{b}", 3), ("a b", 2)]
+        {
+            assert_eq!(series_name(text).unwrap_err().at, at, "{text}");
         }
     }
 }

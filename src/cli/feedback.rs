@@ -1,0 +1,165 @@
+//! `grayflag feedback` and `grayflag incidents`: what people say about incidents, beside a running
+//! daemon.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::clock;
+use crate::config::Config;
+use crate::format;
+use crate::notify::view::clean;
+use crate::problem::{did_you_mean, quoted};
+use crate::series::Verdict;
+use crate::store::{Opinion, Store, Summary};
+use crate::time::Timestamp;
+
+/// Options of `grayflag feedback`.
+#[derive(Debug, Args)]
+pub struct FeedbackArgs {
+    /// Id of the incident, as alerts and `grayflag incidents` show it
+    incident: String,
+    /// What it was worth
+    #[arg(value_enum)]
+    verdict: Word,
+    /// Id of the true cause, where it was found: one of `rules/causes`
+    #[arg(long, value_name = "ID")]
+    cause: Option<String>,
+    /// For other people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Who says so
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
+    by: Option<String>,
+}
+
+/// What an incident was worth.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Word {
+    /// It was right to tell
+    Useful,
+    /// Nothing was wrong
+    False,
+    /// Something was unusual, and meant to be
+    Expected,
+    /// Another incident told the same already
+    Duplicate,
+}
+
+/// Options of `grayflag incidents`.
+#[derive(Debug, Args)]
+pub struct IncidentsArgs {
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+    /// How many, latest changed first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u32,
+}
+
+/// Writes down what a person says.
+///
+/// # Errors
+///
+/// An incident or a cause that does not exist, and a state file that cannot be written.
+pub fn give(config: &Config, args: FeedbackArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let verdict = match args.verdict {
+        Word::Useful => Verdict::Useful,
+        Word::False => Verdict::False,
+        Word::Expected => Verdict::Expected,
+        Word::Duplicate => Verdict::Duplicate,
+    };
+    if let Some(cause) = &args.cause {
+        check_cause(config, verdict, cause)?;
+    }
+    let opinion = Opinion {
+        incident: args.incident,
+        verdict,
+        cause: args.cause,
+        note: args.note,
+        at: clock::now(),
+        by: args.by,
+    };
+    let mut store = Store::open_beside(&config.store.path).map_err(Failure::of)?;
+    store.give_feedback(&opinion).map_err(Failure::of)?;
+    let Opinion { incident, verdict, cause, .. } = opinion;
+    let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
+    writeln!(out, "{incident}: {verdict}{cause}; the daemon hears it with its next tick")?;
+    Ok(())
+}
+
+fn check_cause(config: &Config, verdict: Verdict, cause: &str) -> Result<(), Failure> {
+    if verdict == Verdict::False {
+        return Err(Failure::could_not(
+            "what was false has no cause\nhint: leave `--cause` out, or say `useful` or `expected`",
+        ));
+    }
+    let known = || config.rules.causes.iter().map(|cause| cause.id.as_str());
+    if known().any(|id| id == cause) {
+        return Ok(());
+    }
+    let hint = did_you_mean(cause, known(), "causes").unwrap_or_default();
+    Err(Failure::could_not(format!("no cause is called {}\nhint: {hint}", quoted(cause))))
+}
+
+fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
+    let lasted = row.ended_at.unwrap_or(now) - row.started_at;
+    let cause = row.cause.as_deref().unwrap_or("none");
+    let likely = row.probability.map_or_else(String::new, |p| format!(" {}", format::share(p)));
+    // The newest word counts.
+    let said = row.feedback.last().map_or_else(
+        || "none".to_owned(),
+        |said| match &said.cause {
+            Some(cause) => format!("{} ({cause})", said.verdict),
+            None => said.verdict.to_string(),
+        },
+    );
+    let open = if row.ended_at.is_some() { "" } else { " so far" };
+    [
+        row.incident.clone(),
+        row.severity.clone(),
+        row.state.clone(),
+        format::clock(row.started_at, now),
+        format!("{}{open}", lasted.rough()),
+        format!("{cause}{likely}"),
+        said,
+    ]
+    .map(|cell| clean(&cell))
+}
+/// Lists the incidents that the state file holds, with what was said about them.
+///
+/// # Errors
+///
+/// A state file that cannot be read, or output that cannot be written.
+pub fn list(config: &Config, args: &IncidentsArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let store = Store::open_beside(&config.store.path).map_err(Failure::of)?;
+    let rows = store.summaries(args.limit, None).map_err(Failure::of)?;
+    if args.json {
+        for row in &rows {
+            writeln!(out, "{}", serde_json::to_string(row).map_err(Failure::of)?)?;
+        }
+    } else if rows.is_empty() {
+        writeln!(out, "no incident was told yet")?;
+    } else {
+        write_table(&rows, out)?;
+    }
+    Ok(())
+}
+
+const HEADS: [&str; 7] =
+    ["INCIDENT", "SEVERITY", "STATE", "STARTED", "LASTED", "CAUSE", "FEEDBACK"];
+
+fn write_table(rows: &[Summary], out: &mut dyn Write) -> io::Result<()> {
+    let now = clock::now();
+    let mut lines = vec![HEADS.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| cells(row, now)));
+    let widths: Vec<usize> = (0..HEADS.len())
+        .map(|column| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    for cells in &lines {
+        let padded = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

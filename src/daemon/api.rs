@@ -1,0 +1,80 @@
+//! The HTTP API beside the loop: what is posted reaches the engine through the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, Api, HttpError};
+use crate::notify::handle::StoreHandle;
+use crate::replay::Driver;
+use crate::store::StoreError;
+
+/// A server that fails is started anew after this.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Takes the address and starts to serve; the task ends after `stop`.
+///
+/// # Errors
+///
+/// Only when the address cannot be had. Later problems are logged, and never stop detection.
+pub(super) async fn start(
+    config: &Config,
+    store: StoreHandle,
+    clock: &Arc<Clock>,
+    stop: CancellationToken,
+) -> Result<(Api, JoinHandle<()>), HttpError> {
+    let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
+    let config = config.http.clone();
+    let listener = http::bind(&config).await?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+    info!(%address, "serving the API");
+    let clock = Arc::clone(clock);
+    let api = Api::new(config.clone(), causes, store, Arc::new(move || clock.now()));
+    let serving = api.clone();
+    let task = tokio::spawn(async move {
+        let mut listener = Some(listener);
+        while !stop.is_cancelled() {
+            let bound = match listener.take() {
+                Some(listener) => Ok(listener),
+                None => http::bind(&config).await,
+            };
+            match bound {
+                Ok(listener) => {
+                    if let Err(problem) = http::serve(listener, serving.clone(), stop.clone()).await
+                    {
+                        error!(%problem, "the API stopped; it is started anew");
+                    }
+                }
+                Err(problem) => error!(%problem, "the API cannot be started"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    });
+    Ok((api, task))
+}
+
+/// Hands over what was posted since the driver heard last. Call it after it is known which ticks
+/// are due: whatever is posted later than that is for later ticks.
+pub(super) async fn hand_over(
+    store: &StoreHandle,
+    driver: &mut Driver,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let after = driver.outside().known();
+    let posted = store.with(move |store| store.changes_after(after)).await?;
+    let now = clock.now();
+    // A clock that was ahead and is right again must not hold changes back until then.
+    driver.outside().post(posted.into_iter().map(|mut one| {
+        one.posted_at = one.posted_at.min(now);
+        one
+    }));
+    Ok(())
+}

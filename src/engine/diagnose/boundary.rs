@@ -1,0 +1,85 @@
+//! Whether the onset lies at a boundary of the clock or the calendar, and how often chance would
+//! have put it there.
+
+use jiff::civil::{DateTime, Weekday};
+
+use crate::engine::correlate::NEIGHBOUR_MIN;
+use crate::engine::diagnose::evidence::Looked;
+use crate::engine::diagnose::scene::Scene;
+use crate::time::{Span, Timestamp};
+
+/// What happens at a boundary is seen up to this much before or after it (METHODS 2.9).
+const SLACK: Span = Span::from_mins(10);
+/// Nothing can be compared in the hour after a clock change, so that its onset is seen late.
+const CLOCK_CHANGE_SLACK: Span = Span::from_mins(70);
+/// Zones differ by quarters of an hour.
+const QUARTER: Span = Span::from_mins(15);
+/// An onset that is less well known than this lies at every midnight.
+const WIDTH_MAX: Span = Span::from_hours(12);
+/// A year of the calendar, in hours.
+const YEAR_HOURS: f64 = 8_765.82;
+
+/// Boundaries, rarest first: how they are called, how many hours lie between two, and whether a
+/// clock that shows a full hour is at one.
+type Boundary = (&'static str, f64, fn(&DateTime) -> bool);
+const BOUNDARIES: [Boundary; 4] = [
+    ("the turn of the year", YEAR_HOURS, |t| t.hour() == 0 && t.day_of_year() == 1),
+    ("the first of a month", YEAR_HOURS / 12.0, |t| t.hour() == 0 && t.day() == 1),
+    ("the start of a week", 168.0, |t| t.hour() == 0 && t.weekday() == Weekday::Monday),
+    ("midnight", 24.0, |t| t.hour() == 0),
+];
+
+/// The rarest boundary that the onset touches, in UTC or in the configured zone.
+pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
+    let [from, to] = onset_of(scene);
+    let width = to - from;
+    if width > WIDTH_MAX {
+        return Looked::new(
+            None,
+            "boundaries of the clock: the onset is not known well".to_owned(),
+        );
+    }
+    let ahead = scene.clock.offset(to);
+    let zone = scene.clock.name().unwrap_or("the configured zone");
+    let late = CLOCK_CHANGE_SLACK;
+    if scene.clock.offset(from - late) != scene.clock.offset(to + SLACK) {
+        let chance = 2.0 * (width + late + SLACK).as_hours_f64() / YEAR_HOURS;
+        let text = format!("the onset lies at a clock change of {zone}");
+        return Looked { chance: Some(chance), ..Looked::new(Some(true), text) };
+    }
+    // Where the zone's days begin with UTC's there is one clock and not two.
+    let clocks = if ahead == Span::ZERO { 1.0 } else { 2.0 };
+    let chance = |hours: f64| (clocks * (width + SLACK.times(2)).as_hours_f64() / hours).min(1.0);
+    let near =
+        std::iter::successors(Some((from - SLACK).ceil_to(QUARTER)), |&at| Some(at + QUARTER))
+            .take_while(|&at| at <= to + SLACK);
+    let shown: Vec<(DateTime, &str)> = near
+        .flat_map(|at| [(utc(at), "UTC"), (scene.clock.shows(at), zone)])
+        .filter(|(shown, _)| shown.minute() == 0)
+        .collect();
+    for (name, hours, is_at) in BOUNDARIES {
+        if let Some((_, clock)) = shown.iter().find(|(shown, _)| is_at(shown)) {
+            let text = format!("the onset lies at {name} ({clock})");
+            return Looked { chance: Some(chance(hours)), ..Looked::new(Some(true), text) };
+        }
+    }
+    let text = match shown.first() {
+        Some((_, clock)) => format!("the onset lies at a full hour ({clock}), as many do"),
+        None => "the onset lies at no boundary of the clock".to_owned(),
+    };
+    // A full hour says nothing: jobs begin then, and so does a third of everything else.
+    let seen = shown.is_empty().then_some(false);
+    Looked { chance: Some(chance(24.0)), ..Looked::new(seen, text) }
+}
+
+fn utc(at: Timestamp) -> DateTime {
+    jiff::tz::TimeZone::UTC.to_datetime(at.to_jiff())
+}
+
+/// Where the onset can lie: the narrowest range of a clear finding that holds it.
+fn onset_of(scene: &Scene<'_>) -> [Timestamp; 2] {
+    let holds = |range: &[Timestamp; 2]| range[0] <= scene.onset && scene.onset <= range[1];
+    let clear = scene.findings.iter().filter(|finding| finding.score >= NEIGHBOUR_MIN);
+    let ranges = clear.map(|finding| finding.range).filter(holds);
+    ranges.min_by_key(|range| range[1] - range[0]).unwrap_or(scene.onset_range)
+}

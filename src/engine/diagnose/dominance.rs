@@ -1,0 +1,88 @@
+//! Whether one value of a label holds far more than its usual share.
+
+use crate::engine::breakdown::{Dominant, Known, toward_trouble};
+use crate::engine::diagnose::evidence::Looked;
+use crate::engine::diagnose::scene::Scene;
+use crate::format;
+use crate::rules::{Role, Signal};
+use crate::series::Labels;
+
+/// Whether a value dominates, of the role and the label where they are given; none where nothing
+/// was looked up.
+pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> Looked {
+    if let Some((known, signal, dominant)) = dominating(scene, of, label) {
+        let (share, usual) = (format::share(dominant.share), format::share(dominant.usual_share));
+        let text = format!(
+            "{} {} has {share} of the {} of {} (usual {usual})",
+            known.question.label,
+            dominant.value,
+            name(signal),
+            scene.root
+        );
+        let names = Labels::from([(known.question.label.clone(), dominant.value.clone())]);
+        return Looked { names, ..Looked::new(Some(true), text) };
+    }
+    let subject = subject(scene, of, label);
+    let mut known = looked_up(scene, of, label).peekable();
+    if known.peek().is_none() {
+        // Where it can be, it is asked for as soon as the trouble is near.
+        let can_be = scene.rules.signals.iter().any(|signal| {
+            let by = signal.breakdown.as_ref().filter(|_| of.is_none_or(|of| signal.role == of));
+            by.is_some_and(|b| label.is_none_or(|label| b.by.iter().any(|known| known == label)))
+        });
+        return if can_be { Looked::idle() } else { Looked::unmeasured(subject) };
+    }
+    // One value alone, or none, cannot be compared with anything.
+    if known.any(|(known, _)| known.division.as_ref().is_ok_and(|all| all.values > 1)) {
+        Looked::new(Some(false), format!("{subject}: no value stands out"))
+    } else {
+        Looked::new(None, format!("{subject}: could not be looked up"))
+    }
+}
+
+/// The label and the value that hold the most beyond their usual share.
+pub(super) fn strongest<'a>(scene: &'a Scene<'_>) -> Option<(&'a str, &'a str)> {
+    let (known, _, dominant) = dominating(scene, None, None)?;
+    Some((&known.question.label, &dominant.value))
+}
+
+/// The strongest value toward the trouble.
+fn dominating<'a>(
+    scene: &'a Scene<'_>,
+    of: Option<Role>,
+    label: Option<&str>,
+) -> Option<(&'a Known, &'a Signal, &'a Dominant)> {
+    looked_up(scene, of, label)
+        .filter_map(|(known, signal)| {
+            let explaining = &known.division.as_ref().ok()?.explaining;
+            let toward = toward_trouble(signal.worse);
+            let dominant = explaining.iter().find(|dominant| dominant.direction == toward)?;
+            Some((known, signal, dominant))
+        })
+        .max_by(|a, b| a.2.strength.total_cmp(&b.2.strength))
+}
+
+/// What is known about the service in which the trouble begins.
+fn looked_up<'a>(
+    scene: &'a Scene<'_>,
+    of: Option<Role>,
+    label: Option<&str>,
+) -> impl Iterator<Item = (&'a Known, &'a Signal)> {
+    let (breakdowns, rules, onset) = (scene.breakdowns, scene.rules, scene.onset);
+    breakdowns.known(&scene.root).filter_map(move |known| {
+        let signal = rules.signals.iter().find(|s| s.name == known.question.signal)?;
+        let asked = of.is_none_or(|of| signal.role == of)
+            && label.is_none_or(|label| known.question.label == label);
+        // What an earlier incident showed says nothing about this one.
+        (asked && known.question.until > onset).then_some((known, signal))
+    })
+}
+
+fn subject(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> String {
+    let of = of.map_or("signals", Role::name);
+    format!("{of} of {} by {}", scene.root, label.unwrap_or("any label"))
+}
+
+fn name(signal: &Signal) -> &str {
+    if signal.role == Role::Custom { &signal.name } else { signal.role.name() }
+}

@@ -1,0 +1,140 @@
+//! What traffic explains: all of the trouble, or that it begins above a level of it.
+
+use crate::engine::detect::drift::Direction;
+use crate::engine::diagnose::evidence::{Looked, movement};
+use crate::engine::diagnose::scene::{Scene, View, describe};
+use crate::engine::grid::{PER_DAY, PER_HOUR, block_of};
+use crate::engine::track::Tracked;
+use crate::format;
+use crate::rules::Role;
+use crate::stats::knee::{Knee, knee};
+use crate::stats::robust::median;
+
+/// A knee is looked for in the last four weeks.
+const PAST_BLOCKS: i64 = 28 * PER_DAY;
+/// Points of the past at most: each the middle of at least an hour.
+const PAST_POINTS: i64 = 500;
+/// Blocks of the incident itself, at most: six hours.
+const NOW_BLOCKS: i64 = 6 * PER_HOUR;
+/// From this many points of the past beyond the knee on, they must show the trouble too.
+const BEYOND_MIN: usize = 3;
+/// What bends above a knee, in the order in which it is asked.
+const BENDS: [Role; 5] =
+    [Role::Latency, Role::PoolWait, Role::QueueAge, Role::Errors, Role::LatencyTypical];
+
+pub(super) fn explains(scene: &Scene<'_>) -> Looked {
+    let Some(strongest) = scene.strongest(View::Inside, Role::Traffic) else {
+        return Looked::unmeasured(Role::Traffic.name());
+    };
+    let moved = scene.moved(View::Inside, Role::Traffic, Direction::Up);
+    let high = scene
+        .services
+        .get(&scene.root)
+        .and_then(|service| service.traffic_is_high(scene.tracks, scene.at.0));
+    // More than at this hour on other days, and as much as on the busiest ones.
+    let seen = match (moved, high) {
+        (Some(true), Some(true)) => Some(true),
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        _ => None,
+    };
+    Looked::new(seen, movement(scene, strongest.tracked, strongest.score))
+}
+
+pub(super) fn goodput(scene: &Scene<'_>, view: View) -> Looked {
+    let attempts = scene.moved(view, Role::Attempts, Direction::Up);
+    let goodput = scene.moved(view, Role::Goodput, Direction::Up);
+    let seen = match (attempts, goodput) {
+        (Some(true), Some(grows)) => Some(!grows),
+        (Some(false), _) => Some(false),
+        _ => None,
+    };
+    let text = match seen {
+        Some(true) => "attempts grow while goodput does not",
+        Some(false) => "attempts and goodput go together",
+        None => "attempts against goodput: not both measured",
+    };
+    Looked::new(seen, text.to_owned())
+}
+
+/// The trouble comes above a level of traffic, and traffic is above it.
+pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
+    let root = &scene.root;
+    let unknown = |why: &str| Looked::new(None, format!("a knee in the load of {root}: {why}"));
+    let Some(service) = scene.services.get(root) else { return Looked::idle() };
+    let Some(traffic) = service.traffic_tracked(scene.tracks) else {
+        return Looked::unmeasured(Role::Traffic.name());
+    };
+    let moved = |role: &Role| {
+        let seen = scene.strongest(View::Inside, *role)?;
+        let rose = scene.moved(View::Inside, *role, Direction::Up) == Some(true);
+        (rose && seen.tracked.series.service == *root).then_some(seen.tracked)
+    };
+    let Some(bent) = BENDS.iter().find_map(moved) else {
+        return Looked::idle();
+    };
+    if service.traffic_is_high(scene.tracks, scene.at.0) == Some(false) {
+        return Looked::new(Some(false), format!("traffic of {root} is not above its usual highs"));
+    }
+    let Some(points) = points(scene, traffic, bent) else { return unknown("too little data") };
+    let Some(found) = knee(&points.all()) else { return unknown("too little data") };
+    let unit = scene.rules.signals[traffic.signal].unit.as_deref();
+    let (name, level) = (describe(bent), format::value(found.at, unit));
+    let now = points.traffic_now();
+    if !found.is_clear() || !is_borne_out(&found, &points) {
+        let text = format!("{name} does not rise above a certain level of traffic");
+        return Looked::new(Some(false), text);
+    }
+    let (seen, now) = (now > found.at, format::value(now, unit));
+    let text = format!("{name} rises once traffic passes {level}; it is {now} now");
+    Looked::new(Some(seen), text)
+}
+
+/// Traffic and what may bend with it, oldest first.
+struct Points {
+    past: Vec<(f64, f64)>,
+    now: Vec<(f64, f64)>,
+}
+
+impl Points {
+    fn all(&self) -> Vec<(f64, f64)> {
+        [self.past.as_slice(), self.now.as_slice()].concat()
+    }
+
+    /// The middle of the newest half hour.
+    fn traffic_now(&self) -> f64 {
+        let newest = self.now.iter().rev().take(6).map(|&(traffic, _)| traffic);
+        median(&mut newest.collect::<Vec<f64>>()).unwrap_or(f64::NAN)
+    }
+}
+
+/// Hours of the past, and blocks since the onset; none when there are none of either.
+fn points(scene: &Scene<'_>, traffic: &Tracked, bent: &Tracked) -> Option<Points> {
+    let transform = bent.baseline.as_ref()?.transform;
+    let end = scene.at.0 + 1;
+    let onset = block_of(scene.onset).clamp(end - NOW_BLOCKS, end);
+    let from = traffic.history.first()?.max(bent.history.first()?).max(end - PAST_BLOCKS);
+    let load = traffic.past(scene.archive, from, end);
+    let bent: Vec<f64> = bent.past(scene.archive, from, end);
+    let bent: Vec<f64> = bent.into_iter().map(|value| transform.forward(value)).collect();
+    let split = usize::try_from(onset - from).ok()?;
+    let width = usize::try_from(((onset - from) / PAST_POINTS).max(PER_HOUR)).ok()?;
+    let both = |chunk: (&[f64], &[f64])| {
+        let (mut load, mut bent) = (chunk.0.to_vec(), chunk.1.to_vec());
+        Some((median(&mut load)?, median(&mut bent)?))
+    };
+    let past = load[..split].chunks(width).zip(bent[..split].chunks(width));
+    let now = load[split..].chunks(1).zip(bent[split..].chunks(1));
+    let points =
+        Points { past: past.filter_map(both).collect(), now: now.filter_map(both).collect() };
+    (!points.past.is_empty() && !points.now.is_empty()).then_some(points)
+}
+
+/// Whether the past agrees: where traffic was as far beyond the knee before, it hurt as well.
+/// Without this, any trouble that falls on a busy hour would bend the line.
+fn is_borne_out(found: &Knee, points: &Points) -> bool {
+    let half_way = f64::midpoint(found.at, points.traffic_now());
+    let beyond = points.past.iter().filter(|&&(traffic, _)| traffic >= half_way.max(found.at));
+    let mut shares: Vec<f64> =
+        beyond.map(|&(x, y)| (y - found.line(x)) / found.excess(x)).collect();
+    shares.len() < BEYOND_MIN || median(&mut shares).is_some_and(|share| share >= 0.5)
+}

@@ -1,0 +1,109 @@
+//! The scene of an incident, as the diagnosis looks at it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use super::correlate::{Finding, NEIGHBOUR_MIN, Trouble};
+use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks};
+use super::experience::corrected;
+use super::grid::{block_of, block_start};
+use super::lifecycle::{Incident, Kind};
+use super::past::Pattern;
+use crate::rules::Rules;
+use crate::time::Timestamp;
+
+/// Where and when trouble is.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The service in which it begins.
+    pub(super) root: String,
+    /// Services in it, the root included.
+    pub(super) members: BTreeSet<String>,
+    /// What moved, strongest first.
+    pub(super) findings: Vec<Finding>,
+    /// The same, to be compared with earlier incidents.
+    pub(super) pattern: Pattern,
+    /// When it began.
+    pub(super) onset: Timestamp,
+    /// Where its clear moves can have begun.
+    pub(super) onset_range: [Timestamp; 2],
+}
+
+impl Engine {
+    /// Names the cause of an incident from what is known now.
+    pub(super) fn name(
+        &self,
+        place: usize,
+        trouble: &BTreeMap<String, Trouble>,
+        at: (i64, u16),
+    ) -> Diagnosis {
+        let rules = corrected(&self.rules, &self.state.past);
+        let place = self.place_of(&self.state.incidents[place], trouble, at);
+        diagnose(&self.scene(&rules, place, trouble, at))
+    }
+
+    /// What every cause's evidence looks like for an open incident at the newest closed block;
+    /// nothing when there is no such incident. Costs nothing when it is not asked.
+    pub fn looks(&self, incident: &str) -> Vec<CauseLooks> {
+        let known = self.state.incidents.iter().find(|open| open.id == incident);
+        let newest = self.state.open_block.or(self.state.now.map(|now| block_of(now) + 1));
+        let Some((incident, newest)) = known.zip(newest) else { return Vec::new() };
+        let at = (newest - 1, self.clock.slot(newest - 1));
+        let trouble = self.troubles(at);
+        let place = self.place_of(incident, &trouble, at);
+        looks(&self.scene(&self.rules, place, &trouble, at))
+    }
+
+    /// Where and when the trouble of an open incident is.
+    fn place_of(
+        &self,
+        incident: &Incident,
+        trouble: &BTreeMap<String, Trouble>,
+        at: (i64, u16),
+    ) -> Place {
+        let findings = self.evidence_in(incident, at);
+        let root = self.root_in(incident, &findings, trouble);
+        let mut members = incident.services.clone();
+        members.insert(root.clone());
+        let silent = incident.services.iter().filter(|_| incident.kind == Kind::Silence);
+        let pattern = self.pattern_of(&findings, &silent.collect::<Vec<_>>(), at);
+        let onset_range = onset_hull(&findings, incident.range);
+        Place { root, members, findings, pattern, onset: incident.onset, onset_range }
+    }
+
+    /// Everything that a diagnosis looks at.
+    pub(super) fn scene<'a>(
+        &'a self,
+        rules: &'a Rules,
+        place: Place,
+        trouble: &'a BTreeMap<String, Trouble>,
+        at: (i64, u16),
+    ) -> Scene<'a> {
+        Scene {
+            rules,
+            services: &self.state.services,
+            tracks: &self.state.tracks.all,
+            graph: &self.state.graph,
+            changes: &self.state.changes,
+            trouble,
+            breakdowns: &self.state.breakdowns,
+            past: &self.state.past,
+            members: place.members,
+            root: place.root,
+            findings: place.findings,
+            pattern: place.pattern,
+            onset_range: place.onset_range,
+            onset: place.onset,
+            at,
+            now: self.state.now.unwrap_or(block_start(at.0 + 1)),
+            clock: &self.clock,
+            archive: &*self.archive,
+        }
+    }
+}
+
+/// From the earliest to the latest onset that any clear finding allows.
+pub(super) fn onset_hull(found: &[Finding], range: [Timestamp; 2]) -> [Timestamp; 2] {
+    let clear = found.iter().filter(|f| f.score >= NEIGHBOUR_MIN);
+    clear.fold(range, |hull, f| [hull[0].min(f.range[0]), hull[1].max(f.range[1])])
+}

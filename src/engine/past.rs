@@ -1,0 +1,298 @@
+//! Incidents that are over: what they looked like, what they were called, and what people said
+//! about them. Later ones are compared with these.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::alert::Severity;
+use crate::engine::detect::budget::Turned;
+use crate::rules::{Role, See};
+use crate::series::{Feedback, Verdict, stable_hash};
+use crate::time::{Span, Timestamp};
+
+/// Incidents remembered; the oldest are forgotten first.
+const INCIDENTS_MAX: usize = 1_000;
+/// Incidents that ended longer ago than this are forgotten.
+const KEPT: Span = Span::from_hours(24 * 400);
+/// What every piece of evidence said is kept for this many of the newest; for older ones only if
+/// somebody said what they were.
+const ANSWERS_KEPT: usize = 200;
+/// Two patterns are alike when they share this much of what either holds.
+pub const ALIKE_MIN: f64 = 0.6;
+/// A pattern is a habit after this many verdicts that nothing was wrong.
+const HABIT_MIN: usize = 2;
+
+/// Which way a role of a service went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Way {
+    /// Above its baseline.
+    Up,
+    /// Below its baseline.
+    Down,
+    /// It stopped reporting.
+    Silent,
+}
+
+/// What moved near an onset, by service and role.
+pub type Pattern = BTreeSet<(String, Role, Way)>;
+
+/// What an incident looked like when it was named.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The service in which it began.
+    pub root: String,
+    /// What moved.
+    pub pattern: Pattern,
+    /// By cause, what each piece of its evidence said: [`mark`] of the evidence, and whether it
+    /// was seen. What was not known is left out.
+    pub answers: BTreeMap<String, Vec<(u32, bool)>>,
+}
+
+/// Stands for what a piece of evidence looks for, in [`Trace::answers`]: rule files change, and
+/// places in a list would change their meaning with them.
+pub fn mark(see: &See) -> u32 {
+    let [a, b, c, d, ..] = stable_hash(&[&format!("{see:?}")]).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// What people said about an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// What it was worth.
+    pub verdict: Verdict,
+    /// The true cause, where somebody found it.
+    pub cause: Option<String>,
+}
+
+impl Judged {
+    /// The newest word counts. A true cause stays until another is given, or the verdict says
+    /// that there was nothing to find.
+    pub fn hear(judged: &mut Option<Self>, feedback: &Feedback) {
+        let before = judged.take().and_then(|judged| judged.cause);
+        let cause = feedback.cause.clone().or(before);
+        let cause = cause.filter(|_| feedback.verdict != Verdict::False);
+        *judged = Some(Self { verdict: feedback.verdict, cause });
+    }
+
+    /// The cause to learn from: a duplicate's has been counted with the other one.
+    fn teaches(&self) -> Option<&str> {
+        self.cause.as_deref().filter(|_| self.verdict != Verdict::Duplicate)
+    }
+}
+
+/// How far an incident turned the controllers, and whose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The service whose own controller was turned.
+    pub service: String,
+    /// How far.
+    pub turned: Turned,
+}
+
+/// An incident that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its id.
+    pub id: String,
+    /// When it began.
+    pub onset: Timestamp,
+    /// When it was over.
+    pub ended: Timestamp,
+    /// The cause that led, and its probability.
+    pub cause: Option<(String, f64)>,
+    /// The highest that it reached.
+    pub severity: Severity,
+    /// The highest that any of its services stood against its notice threshold.
+    pub peak: f64,
+    /// What it looked like.
+    pub trace: Trace,
+    /// What it turned, at its notice and at its alert.
+    pub charges: [Option<Charge>; 2],
+    /// What people said.
+    pub judged: Option<Judged>,
+}
+
+impl Ended {
+    /// The cause that a person confirmed.
+    pub fn confirmed(&self) -> Option<&str> {
+        self.judged.as_ref().and_then(Judged::teaches)
+    }
+}
+
+/// A pattern that people called no trouble again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Habit {
+    /// How many times.
+    pub times: usize,
+    /// The highest standing that was called so.
+    pub peak: f64,
+}
+
+/// The incidents that are remembered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// In the order in which they ended.
+    incidents: VecDeque<Ended>,
+}
+
+impl Past {
+    /// Remembers an incident that has just ended.
+    pub fn remember(&mut self, ended: Ended) {
+        let oldest = ended.ended - KEPT;
+        self.incidents.push_back(ended);
+        self.incidents.retain(|incident| incident.ended >= oldest);
+        let excess = self.incidents.len().saturating_sub(INCIDENTS_MAX);
+        self.incidents.drain(..excess);
+        if let Some(old) = self.incidents.len().checked_sub(ANSWERS_KEPT + 1)
+            && self.incidents[old].confirmed().is_none()
+        {
+            self.incidents[old].trace.answers.clear();
+        }
+    }
+
+    /// All of them, in the order in which they ended.
+    pub fn incidents(&self) -> impl DoubleEndedIterator<Item = &Ended> {
+        self.incidents.iter()
+    }
+
+    /// The one with this id, to be told what people say.
+    pub fn find(&mut self, id: &str) -> Option<&mut Ended> {
+        self.incidents.iter_mut().rev().find(|incident| incident.id == id)
+    }
+
+    /// Those that began in the same service and looked alike, newest first. Cost: O(those of the
+    /// service · pattern).
+    pub fn alike<'a>(
+        &'a self,
+        root: &'a str,
+        pattern: &'a Pattern,
+    ) -> impl Iterator<Item = &'a Ended> {
+        self.incidents.iter().rev().filter(move |incident| {
+            incident.trace.root == root && likeness(&incident.trace.pattern, pattern) >= ALIKE_MIN
+        })
+    }
+
+    /// Whether what looks like this was called false or expected before, at least twice, and
+    /// never useful.
+    pub fn habit(&self, root: &str, pattern: &Pattern) -> Option<Habit> {
+        let mut habit = Habit { times: 0, peak: 0.0 };
+        for incident in self.alike(root, pattern) {
+            match incident.judged.as_ref().map(|judged| judged.verdict) {
+                Some(Verdict::Useful) => return None,
+                Some(Verdict::False | Verdict::Expected) => {
+                    habit.times += 1;
+                    habit.peak = habit.peak.max(incident.peak);
+                }
+                Some(Verdict::Duplicate) | None => {}
+            }
+        }
+        (habit.times >= HABIT_MIN).then_some(habit)
+    }
+}
+
+/// What two patterns share, of all that either holds; nothing is like nothing.
+///
+/// Source: Jaccard (1912), New Phytologist 11(2):37–50.
+fn likeness(a: &Pattern, b: &Pattern) -> f64 {
+    let shared = a.intersection(b).count();
+    let all = a.len() + b.len() - shared;
+    if all == 0 { 0.0 } else { shared as f64 / all as f64 }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An hour-long incident of `shop`, `days` after the first of 2026.
+    pub(crate) fn ended(days: i64, judged: Option<(Verdict, Option<&str>)>) -> Ended {
+        let onset = Timestamp::from_secs(1_767_225_600) + Span::DAY.times(days);
+        let judged =
+            judged.map(|(verdict, cause)| Judged { verdict, cause: cause.map(str::to_owned) });
+        Ended {
+            id: format!("shop-{days}"),
+            onset,
+            ended: onset + Span::HOUR,
+            cause: None,
+            severity: Severity::Notice,
+            peak: 1.2,
+            trace: Trace { root: "shop".to_owned(), pattern: pattern(3), ..Trace::default() },
+            charges: [None, None],
+            judged,
+        }
+    }
+
+    /// The first `n` roles of a shop, up.
+    pub(crate) fn pattern(n: usize) -> Pattern {
+        Role::ALL.iter().take(n).map(|&role| ("shop".to_owned(), role, Way::Up)).collect()
+    }
+
+    #[test]
+    fn alike_is_the_same_service_and_most_of_the_moves() {
+        let mut past = Past::default();
+        past.remember(ended(1, None));
+        for (pattern, found) in [(pattern(3), 1), (pattern(5), 1), (pattern(6), 0), (pattern(1), 0)]
+        {
+            assert_eq!(past.alike("shop", &pattern).count(), found, "{pattern:?}");
+        }
+        assert_eq!(past.alike("web", &pattern(3)).count(), 0);
+        let mut blank = ended(2, None);
+        blank.trace.pattern.clear();
+        past.remember(blank);
+        assert_eq!(past.alike("shop", &Pattern::new()).count(), 0, "nothing is like nothing");
+    }
+
+    #[test]
+    fn a_habit_takes_two_verdicts_and_no_contradiction() {
+        let mut past = Past::default();
+        past.remember(ended(1, Some((Verdict::False, None))));
+        past.remember(ended(2, Some((Verdict::Duplicate, None))));
+        assert_eq!(past.habit("shop", &pattern(3)), None);
+        past.remember(Ended { peak: 1.7, ..ended(3, Some((Verdict::Expected, None))) });
+        assert_eq!(past.habit("shop", &pattern(3)), Some(Habit { times: 2, peak: 1.7 }));
+        assert_eq!(past.habit("shop", &pattern(9)), None, "another pattern");
+        past.remember(ended(4, Some((Verdict::Useful, None))));
+        assert_eq!(past.habit("shop", &pattern(3)), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_number_by_age_and_in_detail() {
+        let mut past = Past::default();
+        let detailed = |hours: i64, judged| {
+            let mut one = ended(0, judged);
+            (one.onset, one.ended) =
+                (one.onset + Span::from_hours(hours), one.ended + Span::from_hours(hours));
+            one.trace.answers.insert("overload".to_owned(), vec![(7, true)]);
+            one
+        };
+        past.remember(detailed(0, Some((Verdict::Useful, Some("overload")))));
+        for hours in 1..=300 {
+            past.remember(detailed(hours, None));
+        }
+        let with = past.incidents().filter(|one| !one.trace.answers.is_empty()).count();
+        assert_eq!(with, ANSWERS_KEPT + 1, "the confirmed one is kept whole");
+        for hours in 301..1_300 {
+            past.remember(detailed(hours, None));
+        }
+        assert_eq!(past.incidents().count(), INCIDENTS_MAX);
+        past.remember(detailed(24 * 400 + 1_200, None));
+        assert_eq!(past.incidents().count(), 101, "400 days are enough");
+    }
+
+    #[test]
+    fn the_newest_word_counts_and_a_cause_stays() {
+        let say = |verdict, cause: Option<&str>| Feedback {
+            number: 1,
+            incident: String::new(),
+            verdict,
+            cause: cause.map(str::to_owned),
+        };
+        let mut judged = None;
+        Judged::hear(&mut judged, &say(Verdict::Expected, Some("overload")));
+        Judged::hear(&mut judged, &say(Verdict::Useful, None));
+        let both = Judged { verdict: Verdict::Useful, cause: Some("overload".to_owned()) };
+        assert_eq!(judged, Some(both));
+        Judged::hear(&mut judged, &say(Verdict::False, None));
+        assert_eq!(judged, Some(Judged { verdict: Verdict::False, cause: None }));
+    }
+}

@@ -1,0 +1,76 @@
+//! What all handlers do alike: JSON in, JSON out, and the store's refusals in the client's terms.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::BODY_BYTES_MAX;
+use super::problem::{Field, Refusal};
+use crate::store::StoreError;
+
+/// Entries of one answer unless told otherwise.
+const LIMIT_DEFAULT: u32 = 100;
+/// Entries of one answer.
+const LIMIT_MAX: u32 = 1_000;
+
+/// The body of a request as JSON.
+///
+/// # Errors
+///
+/// Another type, too many bytes, or no JSON.
+pub(super) fn json_body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Value, Refusal> {
+    // A web page may send other types than this one without asking first.
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let detail = "send JSON, with the header `Content-Type: application/json`";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let body = body.map_err(|problem| match problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("more than {BODY_BYTES_MAX} bytes; send several requests");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        }
+        status => Refusal::new(status, "the request ended before its body was complete"),
+    })?;
+    serde_json::from_slice(&body).map_err(|problem| {
+        Refusal::new(StatusCode::BAD_REQUEST, format!("this is not JSON: {problem}"))
+    })
+}
+
+/// An answer.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // Structs of texts and times always become JSON.
+    let text = serde_json::to_string(body).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// What the client is told when the store does not do it.
+pub(super) fn store_problem(problem: &StoreError) -> Refusal {
+    if let StoreError::NoSuchIncident { incident, hint } = problem {
+        let detail = format!("there is no incident `{incident}`; {hint}");
+        return Refusal::new(StatusCode::NOT_FOUND, detail);
+    }
+    tracing::error!(class = problem.class(), %problem, "the API cannot use the state file");
+    let detail = "the state file cannot be used; the log says why";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+/// The parameter `limit`.
+///
+/// # Errors
+///
+/// Anything but a number in its range.
+pub(super) fn limit(text: Option<&str>) -> Result<u32, Refusal> {
+    let Some(text) = text else { return Ok(LIMIT_DEFAULT) };
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+        let detail = format!("must be a number from 1 to {LIMIT_MAX}");
+        Refusal::fields(vec![Field { pointer: "limit".to_owned(), detail }])
+    })
+}

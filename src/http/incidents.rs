@@ -1,0 +1,137 @@
+//! `GET /api/v1/incidents`, `GET /api/v1/incidents/{id}` and
+//! `POST /api/v1/incidents/{id}/feedback`: what was told, and what people say about it.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Api;
+use super::exchange::{json, json_body, limit, store_problem};
+use super::parse::{Reader, Wrong};
+use super::problem::{Field, Refusal};
+use crate::problem::did_you_mean;
+use crate::series::Verdict;
+use crate::store::{OPINION_CHARS_MAX, Opinion, Said, Summary};
+use crate::time::Timestamp;
+
+/// What feedback can say.
+const FIELDS: [&str; 4] = ["verdict", "cause", "note", "by"];
+
+/// Which incidents are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    limit: Option<String>,
+    open: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    incidents: Vec<Summary>,
+}
+
+/// Feedback as it was kept.
+#[derive(Serialize)]
+struct Kept {
+    incident: String,
+    #[serde(flatten)]
+    said: Said,
+}
+
+/// Incidents, the latest changed first.
+pub(super) async fn list(
+    State(api): State<Api>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(params) = params.map_err(|_| {
+        let detail = "the parameters are `limit` and `open`, each once";
+        Refusal::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    let limit = limit(params.limit.as_deref())?;
+    let open = open(params.open.as_deref())?;
+    let found = api.store.with(move |store| store.summaries(limit, open)).await;
+    let incidents = found.map_err(|problem| store_problem(&problem))?;
+    Ok(json(StatusCode::OK, &Listed { incidents }))
+}
+
+/// The newest alert of an incident, and everything that was said about it.
+pub(super) async fn one(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let id = incident(id)?;
+    let found = api.store.with(move |store| store.incident(&id)).await;
+    Ok(json(StatusCode::OK, &found.map_err(|problem| store_problem(&problem))?))
+}
+
+/// Keeps what a person says about an incident; the engine hears it with its next tick.
+pub(super) async fn give(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let id = incident(id)?;
+    let value = json_body(&headers, body)?;
+    let opinion = opinion(&value, (id, (api.now)()), &api.causes).map_err(Refusal::fields)?;
+    let kept = api.store.with(move |store| store.give_feedback(&opinion).map(|_| opinion)).await;
+    let kept = kept.map_err(|problem| store_problem(&problem))?;
+    let answer = Kept { incident: kept.incident.clone(), said: Said::from(kept) };
+    Ok(json(StatusCode::CREATED, &answer))
+}
+
+fn incident(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    let wrong = |_| Refusal::new(StatusCode::NOT_FOUND, "the id of an incident is text in UTF-8");
+    id.map(|Path(id)| id).map_err(wrong)
+}
+
+fn open(text: Option<&str>) -> Result<Option<bool>, Refusal> {
+    let refuse = || {
+        let detail = "must be `true` for those that go on, or `false` for those that are over";
+        Refusal::fields(vec![Field { pointer: "open".to_owned(), detail: detail.to_owned() }])
+    };
+    text.map(|text| text.parse().map_err(|_| refuse())).transpose()
+}
+
+/// Reads what a person says about an incident at an instant.
+fn opinion(
+    body: &Value,
+    (incident, at): (String, Timestamp),
+    causes: &[String],
+) -> Result<Opinion, Vec<Field>> {
+    let mut wrong = Wrong::default();
+    let Value::Object(object) = body else {
+        wrong.add("", "expected an object");
+        return Err(wrong.0);
+    };
+    let mut read = Reader { object, place: "", wrong: &mut wrong };
+    read.no_others(&FIELDS);
+    let word = object.get("verdict").and_then(Value::as_str);
+    let verdict = Verdict::ALL.into_iter().find(|verdict| Some(verdict.name()) == word);
+    if verdict.is_none() {
+        let names = Verdict::ALL.map(Verdict::name).join(", ");
+        read.wrong("verdict", &format!("must be one of {names}"));
+    }
+    let mut text = |key| read.has(key).then(|| read.text(key, OPINION_CHARS_MAX)).flatten();
+    let (cause, note, by) = (text("cause"), text("note"), text("by"));
+    if let Some(cause) = &cause {
+        if verdict == Some(Verdict::False) {
+            let hint = "leave it out, or say `useful` or `expected`";
+            read.wrong("cause", &format!("what was false has no cause; {hint}"));
+        } else if !causes.contains(cause) {
+            let known = causes.iter().map(String::as_str);
+            let hint = did_you_mean(cause, known, "causes").unwrap_or_default();
+            read.wrong("cause", &format!("there is no such cause; {hint}"));
+        }
+    }
+    match verdict {
+        Some(verdict) if wrong.0.is_empty() => {
+            Ok(Opinion { incident, verdict, cause, note, at, by })
+        }
+        _ => Err(wrong.0),
+    }
+}

@@ -1,0 +1,169 @@
+//! The HTTP API: what other programs tell grayflag, and whether it is well.
+//!
+//! Nothing here may stop detection: the number of connections, of requests at once, of bytes and
+//! of seconds is bounded, and a server that fails is told in the log.
+
+mod changes;
+mod exchange;
+mod guard;
+mod incidents;
+mod listener;
+mod parse;
+mod problem;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use axum::{Router, serve as serve_on};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::notify::handle::StoreHandle;
+use crate::time::Timestamp;
+
+use listener::Limited;
+use problem::Refusal;
+
+pub use parse::{POSTED_MAX, SERVICE_CHARS_MAX, WHAT_CHARS_MAX};
+
+/// Bytes of one request: a thousand changes of 1 KB each.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Requests that are worked on at once.
+const REQUESTS_MAX: usize = 32;
+/// At the end, requests under way are waited for this long.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Where the API is served, and who may write.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Loopback unless told otherwise.
+    pub listen: SocketAddr,
+    /// What a writer must show; without it, writers must be on this machine.
+    pub token: Option<SecretString>,
+    /// Names under which this server may be addressed, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9469));
+        Self { listen, token: None, hosts: Vec::new() }
+    }
+}
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {listen}\nhint: is another grayflag running? `http.listen` takes another address"
+)]
+pub struct HttpError {
+    listen: SocketAddr,
+    source: io::Error,
+}
+
+/// Where the present comes from.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct Api {
+    store: StoreHandle,
+    now: Now,
+    config: Arc<Config>,
+    /// Ids of the causes that the rules know.
+    causes: Arc<[String]>,
+    ready: Arc<AtomicBool>,
+    requests: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// An API over a store. Feedback may name one of `causes`. It is not ready before
+    /// [`Self::set_ready`].
+    pub fn new(config: Config, causes: Vec<String>, store: StoreHandle, now: Now) -> Self {
+        Self {
+            store,
+            now,
+            config: Arc::new(config),
+            causes: causes.into(),
+            ready: Arc::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        }
+    }
+
+    /// Says that every tick up to the present was processed, or that it no longer is so.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+}
+
+/// Takes the configured address.
+///
+/// # Errors
+///
+/// When it cannot be had, such as one that is in use.
+pub async fn bind(config: &Config) -> Result<TcpListener, HttpError> {
+    let listen = config.listen;
+    TcpListener::bind(listen).await.map_err(|source| HttpError { listen, source })
+}
+
+/// Serves until `stop`, then waits shortly for what is under way.
+///
+/// # Errors
+///
+/// When the listener cannot be used any more.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> io::Result<()> {
+    let ending = stop.clone();
+    let serving = serve_on(Limited::new(listener), router(api))
+        .with_graceful_shutdown(async move { ending.cancelled().await });
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        // A client that sends nothing must not hold up the end.
+        () = late => Ok(()),
+    }
+}
+
+/// The routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/-/ready", get(ready))
+        .route("/api/v1/changes", get(changes::list).post(changes::post))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/feedback", post(incidents::give))
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(api.clone(), guard::guard))
+        .with_state(api)
+}
+
+async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
+    if api.ready.load(Ordering::Relaxed) {
+        Ok("ready\n")
+    } else {
+        let detail = "the past is being read, or the backend is away; the log says which";
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+}

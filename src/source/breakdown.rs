@@ -1,0 +1,161 @@
+//! Answers the engine's questions about label values: one range query each, at the data's time.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::decode::Rows;
+use super::levels::{Sums, Windows};
+use super::{Prometheus, SourceError};
+use crate::rules::{Breakdown, LABEL_PLACEHOLDER, Rules, Signal};
+use crate::series::{Answer, LabelValue, Question};
+use crate::time::Timestamp;
+
+/// Longest that the questions of one tick hold up the next.
+const ANSWERS_TIME_MAX: Duration = Duration::from_secs(5);
+/// Questions that are asked at the same time.
+const CONCURRENCY: usize = 2;
+
+impl Prometheus {
+    /// What came of each question, in their order, after at most five seconds: an answer that is
+    /// late, or that cannot be had, is told as such.
+    pub async fn answers(&self, questions: &[Question], rules: &Rules) -> Vec<Answer> {
+        let mut given: Vec<Option<Result<Vec<LabelValue>, String>>> = vec![None; questions.len()];
+        let asked = questions.iter().enumerate().map(|(place, question)| async move {
+            let signal = rules.signals.iter().find(|signal| signal.name == question.signal);
+            let breakdown = signal.and_then(|signal| Some((signal, signal.breakdown.as_ref()?)));
+            let values = match breakdown {
+                Some(of) => self.breakdown(question, of).await.map_err(|e| e.to_string()),
+                None => Err("the signal has no breakdown any more".to_owned()),
+            };
+            (place, values)
+        });
+        let mut answers = stream::iter(asked).buffer_unordered(CONCURRENCY);
+        let all = async {
+            while let Some((place, values)) = answers.next().await {
+                given[place] = Some(values);
+            }
+        };
+        // Out of time, what was answered until then counts.
+        let late = tokio::time::timeout(ANSWERS_TIME_MAX, all).await.is_err();
+        tracing::debug!(questions = questions.len(), late, "breakdowns");
+        drop(answers);
+        questions
+            .iter()
+            .zip(given)
+            .map(|(question, values)| Answer {
+                question: question.clone(),
+                values: values
+                    .unwrap_or_else(|| Err(format!("no answer within {ANSWERS_TIME_MAX:?}"))),
+            })
+            .collect()
+    }
+
+    /// The values of a label before and since, at the first attempt.
+    async fn breakdown(
+        &self,
+        question: &Question,
+        (signal, breakdown): (&Signal, &Breakdown),
+    ) -> Result<Vec<LabelValue>, SourceError> {
+        let authorization = self.client.authorization().await?;
+        let windows = Windows::of(question);
+        let (start, step) = windows.grid(self.client.points_max());
+        let seconds = |at: Timestamp| format!("{:.3}", (at - signal.delay).as_secs_f64());
+        let form = [
+            ("query", breakdown.query.replace(LABEL_PLACEHOLDER, &question.label)),
+            ("start", seconds(start)),
+            ("end", seconds(question.until)),
+            ("step", format!("{:.3}", step.to_std().as_secs_f64())),
+            ("timeout", format!("{}s", ANSWERS_TIME_MAX.as_secs())),
+            // As for every other range: VictoriaMetrics would move it onto a grid of its own.
+            ("nocache", "1".to_owned()),
+            ("latency_offset", "1ms".to_owned()),
+        ];
+        let mut rows = OfService::new((question, signal), Sums::new(windows));
+        self.client.ask("api/v1/query_range", &form, &authorization, &mut rows).await?;
+        Ok(rows.sums.values())
+    }
+}
+
+/// Takes the rows of one service out of an answer.
+struct OfService<'a> {
+    question: &'a Question,
+    signal: &'a Signal,
+    sums: Sums,
+    row: Row,
+}
+
+/// The current row: its labels may come after its points.
+#[derive(Debug, Default)]
+struct Row {
+    service: String,
+    value: String,
+    points: Vec<(f64, f64)>,
+}
+
+impl<'a> OfService<'a> {
+    fn new((question, signal): (&'a Question, &'a Signal), sums: Sums) -> Self {
+        Self { question, signal, sums, row: Row::default() }
+    }
+}
+
+impl Rows for OfService<'_> {
+    fn label(&mut self, name: &str, value: &str) {
+        if name == self.signal.service {
+            value.clone_into(&mut self.row.service);
+        }
+        // The same label may be both.
+        if name == self.question.label {
+            value.clone_into(&mut self.row.value);
+        }
+    }
+
+    fn point(&mut self, seconds: f64, value: f64) {
+        self.row.points.push((seconds, value));
+    }
+
+    fn end_row(&mut self) {
+        let Row { service, value, points } = std::mem::take(&mut self.row);
+        if service != self.question.service {
+            return;
+        }
+        let points = points.into_iter().filter_map(|(seconds, number)| {
+            Some((Timestamp::from_secs_f64(seconds)? + self.signal.delay, number))
+        });
+        self.sums.add(&value, points);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Role;
+    use crate::time::Span;
+
+    #[test]
+    fn only_rows_of_the_service_count_at_the_time_of_the_data() {
+        let until = Timestamp::from_secs(1_772_323_200);
+        let question = Question {
+            signal: "work".to_owned(),
+            service: "web".to_owned(),
+            label: "tenant".to_owned(),
+            onset: until - Span::from_mins(30),
+            until,
+        };
+        let signal = Signal { delay: Span::from_mins(10), ..Signal::plain("work", Role::Traffic) };
+        let mut rows = OfService::new((&question, &signal), Sums::new(Windows::of(&question)));
+        for service in ["other", "web"] {
+            for minute in (-60..=-10).step_by(5) {
+                // It rose at the onset, and the backend had it ten minutes later.
+                let level = if minute > -40 { 8.0 } else { 2.0 };
+                rows.point((until + Span::from_mins(minute)).as_secs_f64(), level);
+            }
+            rows.label("tenant", "acme");
+            rows.label("service", service);
+            rows.end_row();
+        }
+        let told = rows.sums.values();
+        let told: Vec<_> = told.iter().map(|v| (v.value.as_str(), v.before, v.since)).collect();
+        assert_eq!(told, [("acme", 2.0, 8.0)]);
+    }
+}

@@ -1,0 +1,219 @@
+use grayflag::rules::{Role, RoleState, See};
+
+use crate::world::World;
+
+const LOAD: (Role, &str, &[&str]) = (Role::Traffic, "", &[""]);
+const P99: (Role, &str, &[&str]) = (Role::Latency, "", &[""]);
+
+/// The trouble that opens the incident, whatever else is going on.
+fn slow(role: &str, hours: f64) -> f64 {
+    if role == "latency" && hours >= 0.0 { 1.5 } else { 1.0 }
+}
+
+#[test]
+fn climbing_is_a_steady_rise_and_neither_a_step_nor_traffic() {
+    let see = || See::RoleIs { role: Role::Memory, is: RoleState::Climbing };
+    let world = || World::new(&[LOAD, P99, (Role::Memory, "", &[""])], see());
+    let climb = |hours: f64| (0.04 * hours.max(0.0)).exp();
+    let memory = |of: &dyn Fn(f64) -> f64, role: &str, hours: f64| match role {
+        "memory" => of(hours),
+        role => slow(role, hours),
+    };
+    let (seen, named) = world().live(9, &|role, _, h, _| Some(memory(&climb, role, h))).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    // It falls by itself, and nothing was started anew.
+    let sawtooth = |h: f64| climb(h.max(0.0) % 2.0 * 4.0);
+    let (seen, named) = world().live(9, &|role, _, h, _| Some(memory(&sawtooth, role, h))).looks();
+    assert_ne!(seen, Some(true), "{named:?}");
+    let step = |h: f64| if h < 0.0 { 1.0 } else { 1.4 };
+    let (seen, named) = world().live(9, &|role, _, h, _| Some(memory(&step, role, h))).looks();
+    assert_eq!(seen, Some(false), "{named:?}");
+    // As traffic climbs, so does what it uses.
+    let led = |role: &str, h: f64| match role {
+        "traffic" | "memory" => climb(h),
+        role => slow(role, h),
+    };
+    let (seen, named) = world().live(9, &|role, _, h, _| Some(led(role, h))).looks();
+    assert_eq!(seen, Some(false), "{named:?}");
+}
+
+#[test]
+fn a_leak_goes_on_over_restarts() {
+    let see = See::RoleIs { role: Role::Memory, is: RoleState::Climbing };
+    let world =
+        World::new(&[LOAD, P99, (Role::Memory, "", &[""]), (Role::Restarts, "", &[""])], see);
+    let (seen, named) = world
+        .live(18, &|role, _, h, _| {
+            let since_start = if h < 9.0 { h.max(0.0) } else { h - 9.0 };
+            Some(match role {
+                "memory" => (0.04 * since_start).exp(),
+                "restarts" => {
+                    if (9.0..9.1).contains(&h) {
+                        0.05
+                    } else {
+                        0.0
+                    }
+                }
+                role => slow(role, h),
+            })
+        })
+        .looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+}
+
+#[test]
+fn one_peer_that_leaks_climbs_although_the_typical_one_does_not() {
+    let see = See::RoleIs { role: Role::Memory, is: RoleState::Climbing };
+    let world = World::new(&[LOAD, P99, (Role::Memory, "instance", &["a", "b", "c", "d"])], see);
+    let (seen, _) = world
+        .live(9, &|role, who, h, _| {
+            let leaks = role == "memory" && who == "c";
+            Some(if leaks { (0.06 * h.max(0.0)).exp() } else { slow(role, h) })
+        })
+        .looks();
+    assert_eq!(seen, Some(true));
+}
+
+#[test]
+fn versions_are_mixed_when_two_ran_before_the_onset_and_still_do() {
+    let world =
+        || World::new(&[LOAD, P99, (Role::Version, "version", &["v1", "v2"])], See::VersionsMixed);
+    let run = |from: f64, old_until: f64, hours: i64| {
+        world().live(hours, &|role, version, h, _| match version {
+            "v2" if h < from => None,
+            "v1" if h >= old_until => None,
+            _ => Some(slow(role, h)),
+        })
+    };
+    let (seen, named) = run(-0.5, 99.0, 2).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert_eq!(named.culprit.labels["version"], "v2");
+    assert_eq!(run(-0.5, -0.5, 2).looks().0, Some(false), "a clean switch");
+    let (seen, named) = run(3.0, 99.0, 4).looks();
+    assert_eq!(seen, Some(false), "a rollback under way: {named:?}");
+    let alone = World::new(&[LOAD, P99], See::VersionsMixed);
+    assert_eq!(alone.live(2, &|role, _, h, _| Some(slow(role, h))).looks().0, None);
+}
+
+#[test]
+fn a_knee_is_what_traffic_passed_and_not_a_busy_hour() {
+    let world = || World::new(&[LOAD, P99], See::TrafficKnee);
+    let knee = |load: f64| 1.0 + 0.02 * (load - 150.0).max(0.0);
+    let surge = |h: f64| if (0.0..9.0).contains(&h) { 1.9 } else { 1.0 };
+    let (seen, named) = world()
+        .live(3, &|role, _, h, load| Some(if role == "traffic" { surge(h) } else { knee(load) }))
+        .looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert!(named.evidence_for[0].contains("rises once traffic passes 1"), "{named:?}");
+    // Slow for a reason of its own, at the usual traffic.
+    let (seen, named) = world().live(3, &|role, _, h, _| Some(slow(role, h))).looks();
+    assert_eq!(seen, Some(false), "{named:?}");
+    // The same surge was borne on other days.
+    let daily = |h: f64| surge(h.rem_euclid(24.0));
+    let (seen, named) = world()
+        .live(3, &|role, _, h, _| Some(if role == "traffic" { daily(h) } else { slow(role, h) }))
+        .looks();
+    assert_eq!(seen, Some(false), "{named:?}");
+}
+
+#[test]
+fn the_loop_closes_when_stages_follow_each_other() {
+    let stages = [
+        Role::DependencyLatency,
+        Role::Latency,
+        Role::Retries,
+        Role::Attempts,
+        Role::PoolWait,
+        Role::Errors,
+    ];
+    let signals: Vec<(Role, &str, &[&str])> =
+        stages.iter().map(|&role| (role, "", &[""] as &[&str])).collect();
+    let run = |of: &dyn Fn(&str) -> Option<f64>| {
+        World::new(&signals, See::LoopClosing)
+            .live(5, &|role, _, h, _| {
+                // Shares lie below one.
+                let unit = if role == "errors" { 0.001 } else { 1.0 };
+                Some(unit * if of(role).is_some_and(|from| h >= from) { 1.6 } else { 1.0 })
+            })
+            .looks()
+    };
+    let place = |role: &str| stages.iter().position(|stage| stage.name() == role);
+    let (seen, named) = run(&|role| place(role).map(|n| 0.5 * n as f64));
+    assert_eq!(seen, Some(true), "{named:?}");
+    let (seen, named) = run(&|role| place(role).filter(|&n| n < 2).map(|_| 0.0));
+    assert_eq!(seen, Some(false), "a slow dependency that nobody retries: {named:?}");
+    // Everything at once against the order, hours apart: not this loop.
+    let (seen, named) = run(&|role| place(role).map(|n| 4.0 - 0.8 * n as f64));
+    assert_ne!(seen, Some(true), "{named:?}");
+}
+
+#[test]
+fn one_dependency_or_several() {
+    let calls: (Role, &str, &[&str]) =
+        (Role::DependencyLatency, "dependency", &["bank", "db", "mail"]);
+    let run = |several: bool, slow: &[&str]| {
+        let world = World::new(&[LOAD, calls], See::Dependencies { several });
+        world
+            .live(3, &|_, who, h, _| Some(if slow.contains(&who) && h >= 0.0 { 1.5 } else { 1.0 }))
+            .looks()
+    };
+    let (seen, named) = run(false, &["db"]);
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert_eq!(
+        (named.culprit.service.as_str(), named.culprit.labels["dependency"].as_str()),
+        ("db", "db")
+    );
+    assert_eq!(run(true, &["db"]).0, Some(false));
+    assert_eq!(run(true, &["db", "mail"]).0, Some(true));
+    let (seen, named) = run(false, &["db", "mail"]);
+    assert_eq!(seen, Some(false), "{named:?}");
+    assert_eq!(named.culprit.service, "shop", "what was not seen names nobody");
+}
+
+#[test]
+fn a_peer_apart_is_the_culprit() {
+    let p99 = (Role::Latency, "instance", &["a", "b", "c", "d"] as &[&str]);
+    let world = || World::new(&[LOAD, p99], See::PeerApart { of: Some(Role::Latency) });
+    let slows = |who: &str, role: &str, h: f64, all: bool| {
+        if role == "latency" && h >= 0.0 && (all || who == "c") { 1.6 } else { 1.0 }
+    };
+    let (seen, named) =
+        world().live(3, &|role, who, h, _| Some(slows(who, role, h, false))).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert_eq!(named.culprit.labels["instance"], "c");
+    let (seen, named) = world().live(3, &|role, who, h, _| Some(slows(who, role, h, true))).looks();
+    assert_eq!(seen, Some(false), "{named:?}");
+    assert!(named.culprit.labels.is_empty(), "{named:?}");
+}
+
+#[test]
+fn a_burst_of_a_few_rare_events_is_no_rise() {
+    let see = || See::RoleIs { role: Role::Throttled, is: RoleState::Rising };
+    let bank: (Role, &str, &[&str]) = (Role::Throttled, "dependency", &["bank"]);
+    // One refusal in eight hours, as ever, and what the test adds, in events a block.
+    let looks = |more: &dyn Fn(f64) -> f64| {
+        let refused = |hours: f64| {
+            let block = (hours * 12.0).round();
+            (more(block) + f64::from((block.rem_euclid(97.0) - 5.0).abs() < 0.5)) / 300.0
+        };
+        let world = World::new(&[LOAD, P99, bank], see());
+        let fate = |role: &str, hours: f64| match role {
+            "throttled" => refused(hours),
+            role => slow(role, hours),
+        };
+        world.live(1, &|role, _, hours, _| Some(fate(role, hours))).looks()
+    };
+    // Far from chance and over, at a level that nobody cares about.
+    let burst = |block: f64| match block {
+        8.0 => 2.0,
+        9.0 => 16.0,
+        _ => 0.0,
+    };
+    let (seen, named) = looks(&burst);
+    assert_eq!(seen, None, "{named:?}");
+    // What matters is told by its level, also where the newest block happens to have none.
+    let (seen, named) = looks(&|block| if (2.0..10.0).contains(&block) { 60.0 } else { 0.0 });
+    assert_eq!(seen, Some(true), "{named:?}");
+    let told = &named.evidence_for[0];
+    assert!(told.contains("rose to 0.1"), "{told}");
+}

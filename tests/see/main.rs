@@ -1,0 +1,8 @@
+//! What evidence can look for, each form with something that shows it and a look-alike that does
+//! not.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
+
+mod world;
+
+mod boundary;
+mod forms;
