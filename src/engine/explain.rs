@@ -6,7 +6,7 @@ use super::Engine;
 use super::correlate::{FINDING_MIN, Finding, Suspect, Trouble, WEAK_MIN, shows_trouble, suspects};
 use super::diagnose::{Diagnosis, diagnose};
 use super::experience::corrected;
-use super::grid::{block_of, block_start};
+use super::grid::block_start;
 use super::lifecycle::Onset;
 use super::naming::{Place, onset_hull};
 use super::service::Service;
@@ -79,15 +79,6 @@ impl Engine {
             .filter_map(|t| sudden(t, &self.rules.signals[t.signal], newest, before))
             .filter(|step| *step >= STEP_MIN)
             .reduce(f64::max)
-    }
-
-    /// The newest closed block and its slot in the week.
-    fn newest(&self) -> Option<(i64, u16)> {
-        let block = match self.state.open_block {
-            Some(open) => open - 1,
-            None => block_of(self.state.now?),
-        };
-        Some((block, self.clock.slot(block)))
     }
 }
 

@@ -10,6 +10,7 @@ use super::correlate::{
     root_of, trouble_of,
 };
 use super::detect::budget::{Gear, OVERDRAFT_RATIO, Standing};
+use super::experience::corrected;
 use super::forecast::{forecast, is_near, objective};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
@@ -56,10 +57,13 @@ impl Engine {
         let trouble = if quiet { BTreeMap::new() } else { self.troubles((block, slot)) };
         self.open_silences(block, outcome);
         self.open_drifts(&cautious, &trouble, (block, slot), outcome);
+        let now = block_start(block + 1);
+        let unnamed = self.state.incidents.iter().any(|one| one.is_open_to_naming(now));
+        let learned = unnamed.then(|| corrected(&rules, &self.state.past));
         for place in 0..self.state.incidents.len() {
-            let now = block_start(block + 1);
             let open = self.state.incidents[place].is_open_to_naming(now);
-            let named = open.then(|| self.name(place, &trouble, (block, slot)));
+            let rules = learned.as_ref().filter(|_| open);
+            let named = rules.map(|rules| self.name(rules, place, &trouble, (block, slot)));
             self.recognise(place, named.as_ref(), &standings);
             self.escalate(place, &cautious, (block, slot), outcome);
             if let Some(diagnosis) = named {

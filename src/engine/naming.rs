@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use super::correlate::{Finding, NEIGHBOUR_MIN, Trouble};
 use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks};
-use super::experience::corrected;
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind};
 use super::past::Pattern;
@@ -30,28 +29,36 @@ pub(super) struct Place {
 }
 
 impl Engine {
-    /// Names the cause of an incident from what is known now.
+    /// Names the cause of an incident from what is known now, by rules as experience has
+    /// [`corrected`](super::experience::corrected) them.
     pub(super) fn name(
         &self,
+        rules: &Rules,
         place: usize,
         trouble: &BTreeMap<String, Trouble>,
         at: (i64, u16),
     ) -> Diagnosis {
-        let rules = corrected(&self.rules, &self.state.past);
         let place = self.place_of(&self.state.incidents[place], trouble, at);
-        diagnose(&self.scene(&rules, place, trouble, at))
+        diagnose(&self.scene(rules, place, trouble, at))
     }
 
     /// What every cause's evidence looks like for an open incident at the newest closed block;
     /// nothing when there is no such incident. Costs nothing when it is not asked.
     pub fn looks(&self, incident: &str) -> Vec<CauseLooks> {
         let known = self.state.incidents.iter().find(|open| open.id == incident);
-        let newest = self.state.open_block.or(self.state.now.map(|now| block_of(now) + 1));
-        let Some((incident, newest)) = known.zip(newest) else { return Vec::new() };
-        let at = (newest - 1, self.clock.slot(newest - 1));
+        let Some((incident, at)) = known.zip(self.newest()) else { return Vec::new() };
         let trouble = self.troubles(at);
         let place = self.place_of(incident, &trouble, at);
         looks(&self.scene(&self.rules, place, &trouble, at))
+    }
+
+    /// The newest closed block and its slot in the week.
+    pub(super) fn newest(&self) -> Option<(i64, u16)> {
+        let block = match self.state.open_block {
+            Some(open) => open - 1,
+            None => block_of(self.state.now?),
+        };
+        Some((block, self.clock.slot(block)))
     }
 
     /// Where and when the trouble of an open incident is.

@@ -138,7 +138,7 @@ impl Engine {
         let lines = self.known_about(incident).filter_map(|known| {
             let Question { signal, service, label, .. } = &known.question;
             let rule = self.rules.signals.iter().find(|rule| rule.name == *signal)?;
-            let what = if rule.role == Role::Custom { signal } else { rule.role.name() };
+            let what = rule.subject();
             match &known.division {
                 Ok(division) if !division.explaining.is_empty() => None,
                 Ok(division) => {

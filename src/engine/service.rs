@@ -247,25 +247,6 @@ impl Service {
         value.is_finite().then_some(value >= traffic.high)
     }
 
-    /// What the service's traffic did in the blocks from `from` on, one per slot; as always where
-    /// it is not known.
-    pub fn past_load(
-        &self,
-        tracks: &[Tracked],
-        archive: &dyn Archive,
-        (from, slots): (i64, &[u16]),
-    ) -> Vec<Load> {
-        let to = from + i64::try_from(slots.len()).unwrap_or(0);
-        let known = self.traffic_series(tracks);
-        let known = known.and_then(|(traffic, t)| Some((traffic, t, t.baseline.as_ref()?)));
-        let Some((traffic, tracked, baseline)) = known else {
-            return vec![Load::USUAL; slots.len()];
-        };
-        let values = tracked.past(archive, from - 1, to);
-        let pairs = values.windows(2).zip(slots);
-        pairs.map(|(pair, &slot)| traffic.load(baseline, [pair[0], pair[1]], slot)).collect()
-    }
-
     /// The series that stands for the service's traffic.
     pub fn traffic_tracked<'a>(&self, tracks: &'a [Tracked]) -> Option<&'a Tracked> {
         self.traffic_series(tracks).map(|(_, tracked)| tracked)

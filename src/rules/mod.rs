@@ -92,6 +92,12 @@ impl Signal {
             requires: Vec::new(),
         }
     }
+
+    /// What its values are called to people: by its role, or by its own name where the role says
+    /// nothing.
+    pub fn subject(&self) -> &str {
+        if self.role == Role::Custom { &self.name } else { self.role.name() }
+    }
 }
 
 /// The smallest change worth telling: it must exceed both parts that are given.

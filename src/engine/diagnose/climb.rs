@@ -100,7 +100,7 @@ fn course(scene: &Scene<'_>, tracked: &Tracked, starts: &[i64]) -> Option<Course
     let end = scene.at.0 + 1;
     let from = end - WINDOWS[0];
     let slots = scene.clock.slots(from, end);
-    let load = service.past_load(scene.tracks, scene.archive, (from, &slots));
+    let load = service.loads(scene.tracks, scene.archive, from, &slots);
     let own: Vec<f64> = deviations(scene, tracked, (from, &slots), &load);
     let usual = vec![Load::USUAL; slots.len()];
     let traffic = service.traffic_tracked(scene.tracks).filter(|_| tracked.apart.is_none());

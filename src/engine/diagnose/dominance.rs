@@ -16,7 +16,7 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
             "{} {} has {share} of the {} of {} (usual {usual})",
             known.question.label,
             dominant.value,
-            name(signal),
+            signal.subject(),
             scene.root
         );
         let names = Labels::from([(known.question.label.clone(), dominant.value.clone())]);
@@ -81,8 +81,4 @@ fn looked_up<'a>(
 fn subject(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> String {
     let of = of.map_or("signals", Role::name);
     format!("{of} of {} by {}", scene.root, label.unwrap_or("any label"))
-}
-
-fn name(signal: &Signal) -> &str {
-    if signal.role == Role::Custom { &signal.name } else { signal.role.name() }
 }
