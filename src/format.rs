@@ -31,6 +31,23 @@ pub fn optional(now: Option<f64>, unit: Option<&str>) -> String {
     now.map_or_else(|| "no data".to_owned(), |v| value(v, unit))
 }
 
+/// What others wrote, in one line of at most so many characters: without control characters, and
+/// without those that turn the direction of writing.
+pub fn one_line(text: &str, chars_max: usize) -> String {
+    let turns = |c: &char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| if c.is_whitespace() || c.is_control() { ' ' } else { c };
+    // A bound before any work: white space that goes may be most of it, but not without end.
+    let read = text.chars().take(4 * chars_max);
+    let line: String = read.filter(|c| !turns(c)).map(plain).collect();
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= chars_max {
+        return line;
+    }
+    let mut short: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
 /// A share of one as per cent.
 pub fn share(share: f64) -> String {
     if share.is_nan() {
@@ -195,6 +212,15 @@ fn three_digits(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_is_one_line_of_bounded_length() {
+        assert_eq!(one_line("  v42\n\tby\u{7}  ci\n", 200), "v42 by ci");
+        assert_eq!(one_line("a\u{202e}b\u{1b}[31m", 200), "ab [31m");
+        let long = one_line(&"é".repeat(1_000), 200);
+        assert_eq!((long.chars().count(), long.ends_with('…')), (200, true));
+        assert_eq!(one_line("abcd", 4), "abcd");
+    }
 
     #[test]
     fn values_are_written_for_people() {

@@ -4,6 +4,7 @@
 //! it; the live loop is the same call again and again, each time up to the present. A first
 //! start, a restart and a gap are therefore one path.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,10 @@ pub struct Driver {
     plan: ReadPlan,
     settings: Settings,
     warnings: Vec<String>,
-    /// What people said since the last tick, in order of number.
-    feedback: Vec<Feedback>,
+    /// See [`Self::news`].
+    news: Vec<String>,
+    /// What people said and no tick has heard yet, in order of number.
+    feedback: VecDeque<Feedback>,
 }
 
 /// What a driver keeps beside the engine's own snapshot.
@@ -87,7 +90,8 @@ impl Driver {
             outside: Outside::default(),
             settings,
             warnings: Vec::new(),
-            feedback: Vec::new(),
+            news: Vec::new(),
+            feedback: VecDeque::new(),
         }
     }
 
@@ -116,7 +120,8 @@ impl Driver {
             outside: Outside::new(kept.posted),
             settings,
             warnings: Vec::new(),
-            feedback: Vec::new(),
+            news: Vec::new(),
+            feedback: VecDeque::new(),
         })
     }
 
@@ -164,8 +169,9 @@ impl Driver {
         self.is_learning(self.next_tick()).then(|| self.settings.alerts_from - BLOCK)
     }
 
-    /// Hands over what people said about incidents: the engine hears of it with the next tick.
-    /// What it has heard already, or is waiting to be, is left out.
+    /// Hands over what people said about incidents. The first tick after a word was said hears it,
+    /// whenever that tick is processed: so a tick that is processed again after a crash hears the
+    /// same. What the engine has heard already, or is waiting to be, is left out.
     pub fn tell(&mut self, feedback: Vec<Feedback>) {
         let seen = self.feedback_told();
         self.feedback.extend(feedback.into_iter().filter(|word| word.number > seen));
@@ -173,13 +179,19 @@ impl Driver {
 
     /// Number of the newest feedback that was handed over.
     pub fn feedback_told(&self) -> i64 {
-        let waiting = self.feedback.last().map(|word| word.number);
+        let waiting = self.feedback.back().map(|word| word.number);
         waiting.unwrap_or_else(|| self.engine.feedback_seen())
     }
 
     /// What the backend's answers of the last [`Self::advance`] were warned of, each once.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What began and what ended during the last [`Self::advance`], such as an outage of a Grafana:
+    /// each is here once.
+    pub fn news(&self) -> &[String] {
+        &self.news
     }
 
     /// Reads and processes every tick that is due up to `to`, in order, each once.
@@ -196,6 +208,7 @@ impl Driver {
         mut each: impl FnMut(Ticked<'_>) -> bool,
     ) -> Result<(), AdvanceError> {
         self.warnings.clear();
+        self.news.clear();
         loop {
             let from = self.next_tick();
             if from > to {
@@ -223,7 +236,7 @@ impl Driver {
                 let answers = self.answers(source).await;
                 let Some((at, mut batch)) = reading.next_batch(&mut self.seen) else { break };
                 batch.answers = answers;
-                batch.feedback = std::mem::take(&mut self.feedback);
+                batch.feedback = self.heard_at(at);
                 batch.changes.extend(self.outside.due(at));
                 let outcome = self.engine.step(at, &batch);
                 if let Some(problem) = self.engine.archive_problem() {
@@ -237,6 +250,13 @@ impl Driver {
                 return Err(error.into());
             }
         }
+    }
+
+    /// What was said before a tick and no earlier one heard. Words keep their order: one that was
+    /// said by a clock that is ahead holds up those behind it.
+    fn heard_at(&mut self, tick: Timestamp) -> Vec<Feedback> {
+        let due = self.feedback.iter().take_while(|word| word.at < tick).count();
+        self.feedback.drain(..due).collect()
     }
 
     /// What the source says to the questions that the engine has.
@@ -268,7 +288,9 @@ impl Driver {
             let to = last.min(from + ahead);
             let read = source.read(&mut self.plan, from, to, step);
             // Side by side: annotations that do not come hold nobody up for long.
-            match tokio::join!(read, self.outside.read(from, to)) {
+            let both = tokio::join!(read, self.outside.read(from, to));
+            self.news.extend(self.outside.take_news());
+            match both {
                 // More series than were known: less of the time at once.
                 (Err(SourceError::Range { .. }), _) if ticks > 1 => ticks /= 2,
                 (other, warnings) => {
@@ -323,22 +345,43 @@ mod tests {
         };
         let archive = Box::<MemoryArchive>::default();
         let mut driver = Driver::new(Arc::new(Rules::default()), settings, archive);
-        let word = |number| Feedback {
+        let at = Timestamp::from_secs;
+        let word = |number, said| Feedback {
             number,
+            at: at(said),
             incident: "gone".to_owned(),
             verdict: Verdict::Useful,
             cause: None,
         };
-        driver.tell(vec![word(2), word(5)]);
+        let words = || vec![word(2, 540), word(5, 600), word(6, 570), word(7, 700)];
+        driver.tell(words()[..2].to_vec());
         assert_eq!((driver.feedback_told(), driver.engine().feedback_seen()), (5, 0));
-        driver.tell(vec![word(5), word(6)]);
-        assert_eq!(driver.feedback.iter().map(|w| w.number).collect::<Vec<_>>(), [2, 5, 6]);
-        let feedback = std::mem::take(&mut driver.feedback);
-        let batch = Batch { span: Span::MINUTE, feedback, ..Batch::default() };
-        let _ = driver.engine.step(Timestamp::from_secs(600), &batch);
-        assert_eq!((driver.feedback_told(), driver.engine().feedback_seen()), (6, 6));
-        driver.tell(vec![word(6)]);
-        assert!(driver.feedback.is_empty());
+        driver.tell(words());
+        assert_eq!((driver.feedback_told(), driver.feedback.len()), (7, 4));
+        let hear = |driver: &mut Driver, tick| -> Vec<i64> {
+            let feedback = driver.heard_at(at(tick));
+            let numbers = feedback.iter().map(|word| word.number).collect();
+            let batch = Batch { span: Span::MINUTE, feedback, ..Batch::default() };
+            let _ = driver.engine.step(at(tick), &batch);
+            numbers
+        };
+        assert_eq!(hear(&mut driver, 600), [2], "what is said at a tick is for the next one");
+        let state = driver.snapshot().unwrap();
+        assert_eq!(hear(&mut driver, 660), [5, 6]);
+        assert_eq!((driver.feedback_told(), driver.engine().feedback_seen()), (7, 6));
+        // After a crash, all of it is there before the first tick that is processed again.
+        let archive = Box::<MemoryArchive>::default();
+        let rules = Arc::new(Rules::default());
+        let version = crate::engine::snapshot::VERSION;
+        let settings = driver.settings.clone();
+        let mut again = Driver::restore(rules, settings, version, &state, archive).unwrap();
+        again.tell(words());
+        assert_eq!(hear(&mut again, 660), [5, 6]);
+        for driver in [&mut driver, &mut again] {
+            assert_eq!(hear(driver, 720), [7]);
+            driver.tell(words());
+            assert!(driver.feedback.is_empty());
+        }
     }
 
     #[test]

@@ -189,10 +189,25 @@ pub struct Answer {
 pub struct LabelValue {
     /// The value.
     pub value: String,
-    /// Mean over the baseline window, in the query's unit.
+    /// Mean over the baseline window, in the query's unit; no number where nobody knows.
     pub before: f64,
     /// Mean since the onset.
     pub since: f64,
+}
+
+/// How a value ends that stands for many: see [`LabelValue::others`].
+const OTHERS: &str = " others)";
+
+impl LabelValue {
+    /// What values too many to be told apart have together: a part of the whole, and no value.
+    pub fn others(count: usize, before: f64, since: f64) -> Self {
+        Self { value: format!("({count}{OTHERS}"), before, since }
+    }
+
+    /// Whether it stands for many.
+    pub fn is_others(&self) -> bool {
+        self.value.starts_with('(') && self.value.ends_with(OTHERS)
+    }
 }
 
 /// What a person said about an incident.
@@ -235,6 +250,8 @@ impl fmt::Display for Verdict {
 pub struct Feedback {
     /// Position in the order in which feedback was given: rising, so that none is used twice.
     pub number: i64,
+    /// When it was given: ticks up to then did not know it.
+    pub at: Timestamp,
     /// Id of the incident.
     pub incident: String,
     /// What it was worth.

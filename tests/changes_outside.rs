@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bad_backend::{Answer, BadBackend};
 use grayflag::changes::grafana::{Annotations, Grafana, ServiceOf};
-use grayflag::changes::outside::Posted;
+use grayflag::changes::outside::{Outside, Posted};
 use grayflag::cli::check_backend;
 use grayflag::clock;
 use grayflag::engine::archive::MemoryArchive;
@@ -224,6 +224,28 @@ async fn a_grafana_that_fails_is_told_left_alone_for_a_while_and_asked_again_for
 }
 
 #[tokio::test]
+async fn every_outage_of_a_grafana_is_told_once_and_so_is_its_end() {
+    let fake = Fake::start(Mood::Well(vec![])).await;
+    let mut outside = Outside::default();
+    let of_web = ServiceOf::Named("web".to_owned());
+    outside.annotations(&[Annotations { service: of_web, ..fake.config() }]).unwrap();
+    let mut told = Vec::new();
+    for minute in 0..60 {
+        // Two outages of a quarter of an hour.
+        let away = (10..25).contains(&minute) || (40..55).contains(&minute);
+        fake.mood(if away { Mood::Status(502) } else { Mood::Well(vec![]) });
+        assert!(outside.read(at(minute), at(minute)).await.is_empty());
+        told.extend(outside.take_news().into_iter().map(|news| (minute, news)));
+    }
+    let minutes: Vec<i64> = told.iter().map(|(minute, _)| *minute).collect();
+    assert_eq!(minutes, [10, 25, 40, 55], "{told:?}");
+    let begun = "deploy changes of web are not known: cannot read annotations from http://";
+    assert!(told[0].1.starts_with(begun) && told[2].1.contains("HTTP 502"), "{told:?}");
+    let over = "deploy changes of web are known again, those since 2026-03-01T00:09:00Z too";
+    assert_eq!(told[1].1, over);
+}
+
+#[tokio::test]
 async fn a_check_asks_grafana_too() {
     let fake = Fake::start(Mood::Well(vec![
         mark(-9, None, "v42", &["deploy", "prod", "service:checkout"]),
@@ -278,7 +300,7 @@ async fn a_slow_grafana_holds_no_tick_up_for_long() {
     driver.outside().annotations(&[fake.config()]).unwrap();
     let begun = clock::now();
     advance(&mut driver, &source, 1).await;
-    let warned = driver.warnings().join("\n");
+    let warned = driver.news().join("\n");
     assert!(warned.contains("no answer within 5 s"), "{warned}");
     for minute in 2..5 {
         advance(&mut driver, &source, minute).await;

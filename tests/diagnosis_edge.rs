@@ -1,16 +1,12 @@
 //! Causes weighed where evidence is scarce or worth nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "common/scene.rs"]
+mod scene;
 
-use grayflag::engine::archive::MemoryArchive;
-use grayflag::engine::breakdown::Breakdowns;
-use grayflag::engine::correlate::Graph;
-use grayflag::engine::diagnose::{Scene, diagnose};
-use grayflag::engine::grid::WallClock;
-use grayflag::engine::past::{Past, Pattern};
-use grayflag::rules::{Cause, ChangeSide, Evidence, Rules, See, Steps};
+use grayflag::rules::{Cause, ChangeSide, Evidence, See, Steps};
 use grayflag::series::{Change, ChangeKind};
 use grayflag::time::{Span, Timestamp};
+use scene::Stage;
 
 const ONSET: Timestamp = Timestamp::from_secs(1_772_409_600);
 
@@ -27,31 +23,7 @@ fn cause(id: &str, prior: f64, evidence: Vec<Evidence>) -> Cause {
 
 /// What is named for a service without series, given these changes.
 fn named(causes: Vec<Cause>, changes: &[Change]) -> Vec<(String, f64, Vec<String>)> {
-    let rules = Rules { causes, ..Rules::default() };
-    let (services, trouble, graph) = (BTreeMap::new(), BTreeMap::new(), Graph::default());
-    let (clock, archive) = (WallClock::new(jiff::tz::TimeZone::UTC), MemoryArchive::default());
-    let breakdowns = Breakdowns::default();
-    let scene = Scene {
-        rules: &rules,
-        services: &services,
-        tracks: &[],
-        graph: &graph,
-        changes,
-        trouble: &trouble,
-        past: &Past::default(),
-        breakdowns: &breakdowns,
-        members: BTreeSet::from(["shop".to_owned()]),
-        root: "shop".to_owned(),
-        findings: vec![],
-        pattern: Pattern::new(),
-        onset_range: [ONSET, ONSET],
-        onset: ONSET,
-        at: (0, 0),
-        now: ONSET,
-        clock: &clock,
-        archive: &archive,
-    };
-    let causes = diagnose(&scene).causes;
+    let causes = Stage { changes: changes.to_vec(), ..Stage::at(ONSET) }.named(causes);
     causes.into_iter().map(|c| (c.id, c.probability, c.evidence_for)).collect()
 }
 

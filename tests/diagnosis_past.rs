@@ -1,20 +1,18 @@
 //! What a service's own past says about a cause: incidents of the same look, stirs at changes and
 //! at the same hour.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "common/scene.rs"]
+mod scene;
 
-use grayflag::engine::alert::{NamedCause, Severity};
-use grayflag::engine::archive::MemoryArchive;
-use grayflag::engine::breakdown::Breakdowns;
-use grayflag::engine::correlate::Graph;
-use grayflag::engine::diagnose::{Scene, diagnose};
-use grayflag::engine::grid::{PER_DAY, PER_HOUR, WallClock, block_of, block_start};
+use grayflag::engine::alert::Severity;
+use grayflag::engine::grid::{PER_DAY, PER_HOUR, block_of, block_start};
 use grayflag::engine::past::{Ended, Judged, Past, Pattern, Trace, Way};
 use grayflag::engine::service::Service;
-use grayflag::rules::{Budget, Cause, Evidence, Role, Rules, See, Steps};
+use grayflag::rules::{Budget, Cause, Evidence, Role, See, Steps};
 use grayflag::series::{Change, ChangeKind, Verdict};
 use grayflag::time::{Span, Timestamp};
 use jiff::tz::TimeZone;
+use scene::Stage;
 
 /// 2026-03-02T00:00:00Z.
 const ONSET: Timestamp = Timestamp::from_secs(1_772_409_600);
@@ -41,51 +39,18 @@ fn stirred(days: i64, onsets: &[i64]) -> Service {
     service
 }
 
-/// What is known beside the causes.
-#[derive(Default)]
-struct Known {
-    shop: Option<Service>,
-    changes: Vec<Change>,
-    past: Past,
-    zone: Option<TimeZone>,
-}
-
 fn pattern() -> Pattern {
     [Role::Latency, Role::PoolWait].map(|role| ("shop".to_owned(), role, Way::Up)).into()
 }
 
-fn named(known: Known, causes: Vec<Cause>) -> Vec<NamedCause> {
-    let rules = Rules { causes, ..Rules::default() };
-    let services: BTreeMap<String, Service> =
-        known.shop.map(|shop| ("shop".to_owned(), shop)).into_iter().collect();
-    let (trouble, graph) = (BTreeMap::new(), Graph::default());
-    let scene = Scene {
-        rules: &rules,
-        services: &services,
-        tracks: &[],
-        graph: &graph,
-        changes: &known.changes,
-        trouble: &trouble,
-        archive: &MemoryArchive::default(),
-        breakdowns: &Breakdowns::default(),
-        past: &known.past,
-        clock: &WallClock::new(known.zone.unwrap_or(TimeZone::UTC)),
-        members: BTreeSet::from(["shop".to_owned()]),
-        root: "shop".to_owned(),
-        findings: vec![],
-        pattern: pattern(),
-        onset_range: [ONSET, ONSET],
-        onset: ONSET,
-        at: (block_of(ONSET), 0),
-        now: ONSET,
-    };
-    diagnose(&scene).causes
+/// The trouble of a service whose latency and waiting rise.
+fn trouble() -> Stage {
+    Stage { pattern: pattern(), ..Stage::at(ONSET) }
 }
 
 /// What came of looking for one thing: seen, not seen, or not known; and the words for it.
-fn look(known: Known, see: See) -> (Option<bool>, String) {
-    let mut named = named(known, vec![cause("it", Some(see))]);
-    let one = named.remove(0);
+fn look(stage: Stage, see: See) -> (Option<bool>, String) {
+    let one = stage.named(vec![cause("it", Some(see))]).remove(0);
     let lists = [(Some(true), one.evidence_for), (Some(false), one.against), (None, one.unknown)];
     let mut told =
         lists.into_iter().filter_map(|(seen, texts)| Some((seen, texts.first()?.clone())));
@@ -114,7 +79,7 @@ fn stirs_inside_deploy_windows_speak_for_deploys() {
     // One that has nothing to do with them.
     stirs.insert(3, stirs[3] - PER_HOUR * 9);
     let shop = Some(stirred(30, &stirs));
-    let (seen, text) = look(Known { shop, changes, ..Known::default() }, WINDOWS);
+    let (seen, text) = look(Stage { shop, changes, ..trouble() }, WINDOWS);
     assert_eq!(seen, Some(true), "{text}");
     let said = "6 of the last 7 stirs of shop began within an hour after a deploy; chance would \
                 give 0.1 [strong]";
@@ -125,14 +90,14 @@ fn stirs_inside_deploy_windows_speak_for_deploys() {
 fn stirs_anywhere_speak_against_deploys_and_few_say_nothing() {
     let stirs: Vec<i64> = (1..9).rev().map(|n| block_of(ONSET) - n * PER_DAY - 37).collect();
     let with = |stirs: &[i64], changes| {
-        let known = Known { shop: Some(stirred(30, stirs)), changes, ..Known::default() };
+        let known = Stage { shop: Some(stirred(30, stirs)), changes, ..trouble() };
         look(known, WINDOWS).0
     };
     assert_eq!(with(&stirs, deploys(6)), Some(false));
     assert_eq!(with(&stirs[..2], deploys(6)), None, "two stirs");
     assert_eq!(with(&stirs, deploys(2)), None, "two deploys");
     assert_eq!(with(&stirs[..3], deploys(6)), None, "three misses may be chance");
-    let unknown = Known { changes: deploys(6), ..Known::default() };
+    let unknown = Stage { changes: deploys(6), ..trouble() };
     assert_eq!(look(unknown, WINDOWS).0, None, "nobody watched");
 }
 
@@ -145,7 +110,7 @@ fn deploys_all_the_time_explain_nothing() {
         .collect();
     let stirs: Vec<i64> = (1..9).rev().map(|n| block_of(ONSET) - n * PER_DAY - 37).collect();
     let shop = Some(stirred(20, &stirs));
-    let (seen, text) = look(Known { shop, changes, ..Known::default() }, WINDOWS);
+    let (seen, text) = look(Stage { shop, changes, ..trouble() }, WINDOWS);
     assert_eq!(seen, None, "{text}");
 }
 
@@ -153,7 +118,7 @@ fn deploys_all_the_time_explain_nothing() {
 fn stirs_at_the_same_hour_speak_for_the_clock() {
     let daily: Vec<i64> = (1..6).rev().map(|n| block_of(ONSET) - n * PER_DAY + n % 3).collect();
     let look_at = |stirs: &[i64], days| {
-        look(Known { shop: Some(stirred(days, stirs)), ..Known::default() }, See::RecursByClock)
+        look(Stage { shop: Some(stirred(days, stirs)), ..trouble() }, See::RecursByClock)
     };
     let (seen, text) = look_at(&daily, 10);
     assert_eq!(seen, Some(true), "{text}");
@@ -180,32 +145,9 @@ fn a_habit_of_the_wall_clock_survives_a_clock_change() {
     for &block in &daily {
         shop.stirs.begin(block);
     }
-    let services = BTreeMap::from([("shop".to_owned(), shop)]);
-    let rules = Rules { causes: vec![cause("it", Some(See::RecursByClock))], ..Rules::default() };
-    let (trouble, graph, past) = (BTreeMap::new(), Graph::default(), Past::default());
-    let clock = WallClock::new(zone.unwrap_or(TimeZone::UTC));
-    let at = block_start(onset);
-    let scene = Scene {
-        rules: &rules,
-        services: &services,
-        tracks: &[],
-        graph: &graph,
-        changes: &[],
-        trouble: &trouble,
-        archive: &MemoryArchive::default(),
-        breakdowns: &Breakdowns::default(),
-        past: &past,
-        clock: &clock,
-        members: BTreeSet::from(["shop".to_owned()]),
-        root: "shop".to_owned(),
-        findings: vec![],
-        pattern: Pattern::new(),
-        onset_range: [at, at],
-        onset: at,
-        at: (onset, 0),
-        now: at,
-    };
-    let told = diagnose(&scene).causes.remove(0).evidence_for;
+    let zone = zone.unwrap_or(TimeZone::UTC);
+    let stage = Stage { shop: Some(shop), zone, ..Stage::at(block_start(onset)) };
+    let told = stage.named(vec![cause("it", Some(See::RecursByClock))]).remove(0).evidence_for;
     assert!(told.iter().any(|text| text.contains("(local time) on 5 earlier")), "{told:?}");
 }
 
@@ -231,7 +173,7 @@ fn after(incidents: Vec<Ended>) -> (f64, Vec<String>) {
         past.remember(incident);
     }
     let causes = ["a", "b", "c", "d"].map(|id| cause(id, None)).to_vec();
-    let named = named(Known { past, ..Known::default() }, causes);
+    let named = Stage { past, ..trouble() }.named(causes);
     let a = named.into_iter().find(|cause| cause.id == "a");
     a.map(|cause| (cause.probability, cause.evidence_for)).unwrap_or_default()
 }

@@ -156,7 +156,7 @@ async fn the_tenant_that_grew_is_named_by_every_backend_live_and_in_a_replay() {
     assert_eq!(named, ("work", "tenant", "acme"));
     assert!((0.05..0.15).contains(&value.usual_share), "{value:?}");
     assert!(value.share > 1.5 * value.usual_share, "{value:?}");
-    let line = "traffic of web by zone: no single value explains it (1 value)";
+    let line = "traffic of web by zone: cannot be told apart: there is one value alone";
     assert!(firing.checked.iter().any(|checked| checked == line), "{:?}", firing.checked);
     assert_eq!(json(&live(&prometheus.url, |_| ()).await), json(&replayed));
 

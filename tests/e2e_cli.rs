@@ -120,11 +120,18 @@ fn every_command_has_help() {
 fn a_reader_that_has_seen_enough_is_no_trouble() {
     let home = Home::new(NOBODY, "5m", "");
     let (program, config) = (env!("CARGO_BIN_EXE_grayflag"), home.config());
-    for command in ["config --default", "check --config", "--help", "replay --help"] {
-        let config = if command.ends_with("--config") { config.to_str().unwrap() } else { "" };
+    let left = |command: &str| {
         // The reader is gone before the program writes.
-        let line = format!("(sleep 0.1; '{program}' {command} {config}; echo $? >&2) | true");
-        let ran = Command::new("bash").args(["-c", &line]).output().unwrap();
-        assert_eq!(text(&ran.stderr), "0\n", "{command}");
+        let line = format!("(sleep 0.1; '{program}' {command}; echo $? >&2) | true");
+        text(&Command::new("bash").args(["-c", &line]).output().unwrap().stderr)
+    };
+    let check = format!("check --config '{}'", config.display());
+    for command in ["config --default", &check, "--help", "replay --help"] {
+        assert_eq!(left(command), "0\n", "{command}");
     }
+    // Nobody reads what is wrong; that something is, is told all the same.
+    let bad = Home::new(NOBODY, "1m", "[[route]]\nto = [\"nobody\"]\n");
+    assert_eq!(left(&format!("check --config '{}'", bad.config().display())), "1\n");
+    let failed = left(&format!("{check} --backend"));
+    assert!(failed.ends_with("\n2\n"), "the backend is away: {failed}");
 }

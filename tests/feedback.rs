@@ -144,7 +144,8 @@ impl Shop {
 }
 
 fn word(number: i64, incident: &str, verdict: Verdict, cause: Option<&str>) -> Feedback {
-    Feedback { number, incident: incident.to_owned(), verdict, cause: cause.map(str::to_owned) }
+    let (incident, cause) = (incident.to_owned(), cause.map(str::to_owned));
+    Feedback { number, at: start(), incident, verdict, cause }
 }
 
 fn probability(alert: &Alert, id: &str) -> f64 {

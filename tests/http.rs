@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grayflag::engine::alert::{Alert, State};
-use grayflag::http::{self, Api, Config};
+use grayflag::http::{self, Api, Config, WHAT_CHARS_MAX};
 use grayflag::notify::handle::StoreHandle;
-use grayflag::series::Verdict;
+use grayflag::series::{Change, ChangeKind, Verdict};
 use grayflag::store::{Store, Tick};
 use grayflag::time::{Span, Timestamp};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ struct Served {
     store: StoreHandle,
     client: Client,
     stop: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
     _dir: TempDir,
 }
 
@@ -143,7 +144,8 @@ async fn a_change_is_kept_once_whoever_sends_it_again() {
     assert_eq!(news[0].change.end, Some(Timestamp::from_secs(begun + 300)));
     // A late repetition of the beginning does not take the end back.
     assert_eq!(served.ask(served.post(&deploy("v2", begun))).await.0, StatusCode::OK);
-    assert_eq!(known(0).await.unwrap(), news);
+    assert_eq!(known(0).await.unwrap().len(), 2, "both words, for ticks between them");
+    assert_eq!(served.list("").await, ["v2"]);
 }
 
 #[tokio::test]
@@ -252,11 +254,64 @@ async fn health_is_told_and_the_end_waits_for_nobody() {
     assert_eq!(status("/-/ready").await, StatusCode::OK);
     // A client that never ends its request.
     let address = served.url.strip_prefix("http://").unwrap();
-    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"POST /api/v1/changes HTTP/1.1\r\n").await.unwrap();
     served.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(8), served.task).await;
-    ended.expect("the end waits for nobody").unwrap().unwrap();
+    ended.expect("the end waits for nobody").unwrap();
+}
+
+/// More than are served at once.
+const CROWD: usize = 200;
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_ask_nothing_keep_nobody_out() {
+    let served = Served::start(|_| {}).await;
+    let address = served.url.strip_prefix("http://").unwrap();
+    let mut crowd = Vec::new();
+    for n in 0..CROWD {
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        match n % 3 {
+            0 => {}
+            1 => idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: local").await.unwrap(),
+            // Asks once and keeps the connection.
+            _ => {
+                idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    .await
+                    .unwrap();
+            }
+        }
+        crowd.push(idle);
+    }
+    let asked = served.request(Method::GET, "/-/healthy").send();
+    let answer = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    assert_eq!(answer.expect("an answer").unwrap().status(), StatusCode::OK);
+    drop(crowd);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_answer_is_given_up() {
+    const ASKED: usize = 40;
+    let served = Served::start(|_| {}).await;
+    let change = |n: i64| Change {
+        at: NOW - Span::from_mins(n),
+        end: None,
+        kind: ChangeKind::Deploy,
+        service: "web".to_owned(),
+        what: "x".repeat(WHAT_CHARS_MAX),
+    };
+    let many: Vec<Change> = (0..1_000).map(change).collect();
+    served.store.with(move |store| store.post_changes(NOW, &many).map(drop)).await.unwrap();
+    let address = served.url.strip_prefix("http://").unwrap();
+    let ask = "GET /api/v1/changes?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut deaf = TcpStream::connect(address).await.unwrap();
+    deaf.write_all(ask.repeat(ASKED).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // What was on its way arrives, and then nothing more: cut off, or an end.
+    let mut taken = Vec::new();
+    let _ = deaf.read_to_end(&mut taken).await;
+    let answers = taken.windows(15).filter(|bytes| bytes == b"HTTP/1.1 200 OK").count();
+    assert!(0 < answers && answers < ASKED, "{answers} answers");
 }
 
 #[tokio::test]

@@ -2,10 +2,8 @@
 //! whose slice is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
 use grayflag::stats::skew::{Levels, Surprise, Way, rank, skew};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -13,6 +11,7 @@ use rand_distr::{Distribution as _, Poisson, StandardNormal};
 use serde_json::Value;
 
 use crate::Options;
+use crate::known::data::{Recorded, read};
 use crate::report::{Part, Table};
 
 /// Tenants, their requests a second in sum, and by how much all of them grow.
@@ -186,14 +185,10 @@ fn robustspot(cases: &[Incident]) -> (Table, f64) {
     (table, first)
 }
 
-fn json(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
 /// Stalled viewers by label value; none where the folder is not there.
 fn incidents(folder: &Path) -> Option<Vec<Incident>> {
-    let (named, labels) = (json(&folder.join("series.json"))?, json(&folder.join("labels.json"))?);
-    let listed = labels["incidents"].as_array()?;
+    let folder = read(folder)?;
+    let listed = folder.incidents();
     let place: BTreeMap<&str, usize> =
         listed.iter().zip(0..).filter_map(|(i, at)| Some((i["case"].as_str()?, at))).collect();
     let attributes = |of: &Value| -> Vec<String> {
@@ -213,29 +208,18 @@ fn incidents(folder: &Path) -> Option<Vec<Incident>> {
             Incident { labels: vec![BTreeMap::new(); names.len()], slice: slice.collect() }
         })
         .collect();
-    let mut text = String::new();
-    let packed = std::fs::File::open(folder.join("series.csv.gz")).ok()?;
-    GzDecoder::new(packed).read_to_string(&mut text).ok()?;
-    for line in text.lines().skip(1) {
-        let mut fields = line.split(',');
-        let at: i64 = fields.next()?.parse().ok()?;
-        let series = &named[fields.next()?];
-        let value: f64 = fields.next()?.parse().ok()?;
-        let of = &series["labels"];
-        let known = of["case"].as_str().and_then(|case| place.get(case));
-        let Some(&case) = known.filter(|_| series["metric"] == "video_stalled_viewers") else {
-            continue;
-        };
+    let counted = |recorded: &&Recorded| recorded.metric == "video_stalled_viewers";
+    for recorded in folder.series.iter().filter(counted) {
+        let Some(&case) = place.get(recorded.label("case")) else { continue };
         let (onset, minutes) = (listed[case]["onset"].as_i64()?, &listed[case]["pre_minutes"]);
+        let before = recorded.within(i64::MIN, onset - 1).map(|(_, value)| value).sum::<f64>();
+        let since = recorded.within(onset, onset).map(|(_, value)| value).sum::<f64>();
         for (label, name) in attributes(&listed[case]).iter().enumerate() {
-            let text = of[name].as_str().unwrap_or_default().to_owned();
             let none = Levels { before: 0.0, since: 0.0 };
-            let levels = cases[case].labels[label].entry(text).or_insert(none);
-            if at < onset {
-                levels.before += value / minutes.as_f64()?;
-            } else if at == onset {
-                levels.since += value;
-            }
+            let of = cases[case].labels[label].entry(recorded.label(name).to_owned());
+            let levels = of.or_insert(none);
+            levels.before += before / minutes.as_f64()?;
+            levels.since += since;
         }
     }
     Some(cases)

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use grayflag::engine::alert::{Alert, NamedCause, State};
+use grayflag::engine::alert::{Alert, NamedCause};
 use grayflag::engine::diagnose::UNEXPLAINED;
 use grayflag::lab::{FAULTS, FaultInfo, FaultPlan, LOOKALIKES, NOTHING, OUTSIDE, Truth};
 use grayflag::time::Span;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::Options;
 use crate::fleet::Fleet;
-use crate::incidents::{BEFORE, LASTS, SEVERITIES, onset};
+use crate::incidents::{LASTS, SEVERITIES, about, before, onset};
 use crate::report::{Part, Table};
 use crate::work::spread;
 
@@ -124,11 +124,7 @@ fn prose(seed: u64, fleets: u64) -> String {
 
 fn judge_seed(seed: u64) -> Vec<Judged> {
     let at = onset(seed);
-    let mut before = Fleet::new(seed, at - BEFORE, at);
-    while before.lab.now() + Span::MINUTE < at {
-        before.tick();
-    }
-    before.alerts.clear();
+    let before = before(seed);
     let severity = SEVERITIES[usize::try_from(seed).unwrap() % SEVERITIES.len()];
     let one = |(info, kind): (&'static FaultInfo, Kind)| {
         let mut fleet = before.branch();
@@ -171,13 +167,8 @@ fn look(info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
 fn conclude((info, kind): (&'static FaultInfo, Kind), fleet: &Fleet, looks: Vec<String>) -> Judged {
     let truth = fleet.lab.truth()[0];
     let until = truth.noticed.unwrap_or(truth.onset + NAMED_WITHIN);
-    let about = |alert: &&Alert| {
-        alert.state != State::Resolved
-            && truth.onset <= alert.at
-            && alert.at <= until
-            && alert.services.iter().any(|s| s == truth.service || s == truth.culprit)
-    };
-    let told: Vec<&Alert> = fleet.alerts.iter().filter(about).collect();
+    let told = about(&truth, &fleet.alerts).filter(|alert| alert.at <= until);
+    let told: Vec<&Alert> = told.collect();
     let lead = |alert: &&Alert| alert.causes.first().map(|cause| cause.id.clone());
     Judged {
         info,

@@ -104,14 +104,32 @@ pub(crate) fn onset(seed: u64) -> Timestamp {
     monday + Span::from_mins(i64::try_from(seed * 6_230 % 10_080).unwrap_or(0))
 }
 
+/// A fleet that has lived up to the minute before the onset of its seed; what was told until then
+/// is forgotten.
+pub(crate) fn before(seed: u64) -> Fleet {
+    let onset = onset(seed);
+    let mut fleet = Fleet::new(seed, onset - BEFORE, onset);
+    while fleet.lab.now() + Span::MINUTE < onset {
+        fleet.tick();
+    }
+    fleet.alerts.clear();
+    fleet.banded.clear();
+    fleet
+}
+
+/// What was told about the services of a fault since its onset, and not that it is over.
+pub(crate) fn about<'a>(truth: &Truth, alerts: &'a [Alert]) -> impl Iterator<Item = &'a Alert> {
+    let (onset, services) = (truth.onset, [truth.service, truth.culprit]);
+    alerts.iter().filter(move |alert| {
+        alert.state != State::Resolved
+            && onset <= alert.at
+            && alert.services.iter().any(|service| services.contains(&service.as_str()))
+    })
+}
+
 fn judge_seed(seed: u64) -> Vec<Judged> {
     let onset = onset(seed);
-    let mut before = Fleet::new(seed, onset - BEFORE, onset);
-    while before.lab.now() + Span::MINUTE < onset {
-        before.tick();
-    }
-    before.alerts.clear();
-    before.banded.clear();
+    let before = before(seed);
     let mut calm = before.branch();
     let latest = FAULTS.iter().map(|info| info.fault.natural_onset(onset)).max().unwrap();
     while calm.lab.now() < latest + LASTS + AFTERWARDS {
@@ -176,13 +194,8 @@ fn conclude(
     (fault, severity, seed): (usize, usize, u64),
 ) -> Judged {
     let truth = fleet.lab.truth()[0];
-    let about = |alert: &&Alert| {
-        alert.state != State::Resolved
-            && truth.onset <= alert.at
-            && alert.services.iter().any(|s| s == truth.service || s == truth.culprit)
-    };
-    let first =
-        |least: Told| fleet.alerts.iter().filter(about).find(|a| least <= a.severity).map(|a| a.at);
+    let told: Vec<&Alert> = about(&truth, &fleet.alerts).collect();
+    let first = |least: Told| told.iter().find(|a| least <= a.severity).map(|a| a.at);
     let rule = |firings: Vec<rivals::Firing>| {
         firings.iter().map(|firing| firing.from).find(|from| truth.onset <= *from)
     };
@@ -193,7 +206,7 @@ fn conclude(
         fleet.banded.iter().find(ours).map(|banded| banded.at)
     };
     let until = truth.noticed.unwrap_or(truth.onset + Span::from_hours(4));
-    let known = fleet.alerts.iter().filter(about).rev().find(|alert| alert.at <= until);
+    let known = told.iter().rev().find(|alert| alert.at <= until);
     let blamed = |service: &str| service == truth.culprit || FAULTS[fault].fault.is_everywhere();
     let named = known
         .and_then(|alert| alert.causes.first())

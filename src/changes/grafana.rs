@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::engine::changes::CHANGES_KEPT;
+use crate::format::one_line;
 use crate::series::{Change, ChangeKind};
 use crate::time::{Span, Timestamp};
 
@@ -143,6 +144,20 @@ impl Grafana {
         self.config.url.as_str()
     }
 
+    /// Whose changes it knows, for messages.
+    pub fn about(&self) -> String {
+        let kind = self.config.kind;
+        match &self.config.service {
+            ServiceOf::Named(service) => format!("{kind} changes of {service}"),
+            ServiceOf::Tag(prefix) => format!("{kind} changes of services tagged `{prefix}…`"),
+        }
+    }
+
+    /// The last tick up to which it answered, while it does not.
+    pub fn away_since(&self) -> Option<Timestamp> {
+        self.asked_until.filter(|_| self.paused_until.is_some())
+    }
+
     /// Annotations of the last reading that were left out because they name no service.
     pub fn unnamed(&self) -> usize {
         self.unnamed
@@ -247,7 +262,7 @@ impl Grafana {
             // What is no region ends when it begins, or at 0 in older versions.
             let end = annotation.time_end.map(Timestamp::from_millis).filter(|&end| at < end);
             let end = end.or_else(|| self.config.lasts.map(|lasts| at + lasts));
-            let what = line(annotation.text.as_deref().unwrap_or_default());
+            let what = one_line(annotation.text.as_deref().unwrap_or_default(), TEXT_CHARS_MAX);
             changes.extend(services.into_iter().map(|service| Change {
                 at,
                 end,
@@ -272,26 +287,4 @@ fn transport(error: reqwest::Error) -> Why {
         cause = next;
     }
     Why::Connect(cause.to_string())
-}
-
-/// A text in one line of bounded length.
-fn line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(TEXT_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_one_line_of_bounded_length() {
-        assert_eq!(line("  v42\n\tby  ci\n"), "v42 by ci");
-        let long = line(&"é".repeat(1_000));
-        assert_eq!((long.chars().count(), long.ends_with('…')), (TEXT_CHARS_MAX + 1, true));
-    }
 }

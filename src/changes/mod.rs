@@ -14,16 +14,13 @@ use crate::rules::{ChangeBy, ChangeRule};
 use crate::series::Change;
 use crate::time::Timestamp;
 
-use rollout::{GONE_FOR, Rollouts};
+use rollout::Rollouts;
 
 /// What one change rule remembers at most, counted in values over all services.
 ///
 /// At the limit the values that were gone for longest are forgotten; while none is gone, new
 /// values are neither remembered nor reported.
 pub const REMEMBERED_MAX: usize = 50_000;
-
-/// Values that one rollout is compared with, at most.
-const BESIDE_MAX: usize = 100;
 
 /// One row of a change query at one tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,9 +132,11 @@ impl Seen {
             ChangeBy::Appears(_) => {
                 let (known, before) = self.remember(row.service, row.what, tick, row.value);
                 let news = known && before.is_none_or(|before| before.replaced);
-                if news && self.since < tick {
-                    let beside = self.beside(row, tick);
-                    self.rollouts.begin(row.service, row.what, tick, beside);
+                if news
+                    && self.since < tick
+                    && let Some(values) = self.services.get(row.service)
+                {
+                    self.rollouts.begin(row.service, row.what, tick, values);
                 }
                 news.then(|| (tick, row.what.to_owned()))
             }
@@ -180,16 +179,6 @@ impl Seen {
         self.count += 1;
         self.services.entry(service.to_owned()).or_default().insert(what.to_owned(), value);
         (true, None)
-    }
-
-    /// The service's other values that are here now, or were just before.
-    fn beside(&self, row: &Row<'_>, tick: Timestamp) -> Vec<String> {
-        let values = self.services.get(row.service).into_iter().flatten();
-        values
-            .filter(|(what, value)| *what != row.what && tick - value.at <= GONE_FOR)
-            .map(|(what, _)| what.clone())
-            .take(BESIDE_MAX)
-            .collect()
     }
 
     /// Forgets the tenth of the values that was gone for longest; false if all are here now.

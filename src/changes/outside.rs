@@ -31,6 +31,8 @@ pub struct Outside {
     posted: VecDeque<Posted>,
     /// Annotations that no tick has taken yet, in order of time.
     marked: VecDeque<Change>,
+    /// What began and what ended, not told yet.
+    news: Vec<String>,
 }
 
 impl Outside {
@@ -70,20 +72,33 @@ impl Outside {
         }
     }
 
-    /// Reads what is marked in a range of ticks; returns what went wrong, for the user.
+    /// What began and what ended since it was asked for last: that a Grafana does not answer, and
+    /// that it does again. Each outage is here once, and its end is.
+    pub fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Reads what is marked in a range of ticks; returns what is wrong with it, for the user.
     pub async fn read(&mut self, from: Timestamp, to: Timestamp) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut marked = Vec::new();
         let reads = self.grafanas.iter_mut().map(|grafana| async move {
-            let read = grafana.read(from, to).await;
-            (read, grafana.unnamed(), grafana.url().to_owned())
+            let was_away = grafana.away_since();
+            (was_away, grafana.read(from, to).await, grafana)
         });
-        for (read, unnamed, url) in futures_util::future::join_all(reads).await {
-            match read {
-                Ok(changes) => marked.extend(changes),
-                Err(problem) => warnings.push(problem.to_string()),
+        for (was_away, read, grafana) in futures_util::future::join_all(reads).await {
+            let (url, about) = (grafana.url(), grafana.about());
+            match (&read, was_away) {
+                (Err(problem), None) => {
+                    self.news.push(format!("{about} are not known: {problem}"));
+                }
+                (Ok(_), Some(since)) if grafana.away_since().is_none() => {
+                    self.news.push(format!("{about} are known again, those since {since} too"));
+                }
+                _ => {}
             }
-            if 0 < unnamed {
+            marked.extend(read.unwrap_or_default());
+            if 0 < grafana.unnamed() {
                 warnings.push(format!(
                     "some annotations of {url} have no tag that names a service; they are left out"
                 ));

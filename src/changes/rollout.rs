@@ -9,11 +9,17 @@ use crate::time::{Span, Timestamp};
 
 /// A value that was not seen for this long is gone; less is a scrape that failed, or a process
 /// that starts again.
-pub(super) const GONE_FOR: Span = Span::from_mins(5);
+const GONE_FOR: Span = Span::from_mins(5);
 /// Two versions that run side by side for longer are no rollout.
 const ROLLOUT_MAX: Span = Span::WEEK;
 /// Rollouts of one service at the same time; the oldest is given up.
 const PER_SERVICE_MAX: usize = 16;
+
+/// While an earlier rollout goes on, the values that it replaces go first: only when nothing else
+/// went for this long after them was this one about the same values.
+const OLDER_FIRST: Span = Span::HOUR;
+/// Values that one rollout is compared with, at most.
+const BESIDE_MAX: usize = 100;
 
 /// A value that came beside others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,8 @@ pub(super) struct Rollout {
     at: Timestamp,
     /// The values that were there when it came.
     beside: Vec<String>,
+    /// Those of them that an earlier rollout is about, which goes on.
+    older: Vec<String>,
 }
 
 /// A rollout that is over.
@@ -38,8 +46,32 @@ pub(super) struct Over {
 pub(super) struct Rollouts(BTreeMap<String, Vec<Rollout>>);
 
 impl Rollouts {
-    /// A value came at `at` beside others; beside none it is no rollout.
-    pub(super) fn begin(&mut self, service: &str, what: &str, at: Timestamp, beside: Vec<String>) {
+    /// A value came at `tick`. The service's others that are here, or were just before, are those
+    /// that it may replace; without any it is no rollout.
+    pub(super) fn begin(
+        &mut self,
+        service: &str,
+        what: &str,
+        tick: Timestamp,
+        values: &BTreeMap<String, Value>,
+    ) {
+        let earlier = self.0.get(service).map_or(&[][..], Vec::as_slice);
+        let earlier = || earlier.iter().filter(|rollout| rollout.at < tick);
+        let (mut beside, mut older) = (Vec::new(), Vec::new());
+        let others = values
+            .iter()
+            .filter(|(other, value)| other.as_str() != what && tick - value.at <= GONE_FOR);
+        for (other, value) in others.take(BESIDE_MAX) {
+            if !earlier().any(|rollout| rollout.beside.contains(other)) {
+                beside.push(other.clone());
+            } else if value.at == tick {
+                older.push(other.clone());
+            }
+            // Gone already, it went with the earlier rollout.
+        }
+        if beside.is_empty() {
+            beside = std::mem::take(&mut older);
+        }
         if beside.is_empty() {
             return;
         }
@@ -47,7 +79,7 @@ impl Rollouts {
         if PER_SERVICE_MAX <= open.len() {
             open.remove(0);
         }
-        open.push(Rollout { what: what.to_owned(), at, beside });
+        open.push(Rollout { what: what.to_owned(), at: tick, beside, older });
     }
 
     /// Takes out the rollouts that are over at `tick`, and marks the values that went as replaced.
@@ -67,7 +99,8 @@ impl Rollouts {
             }
             open.retain(|rollout| match rollout.end(tick, values) {
                 Some(end) => {
-                    for what in rollout.beside.iter().chain([&rollout.what]) {
+                    let older = rollout.older.iter();
+                    for what in rollout.beside.iter().chain(older).chain([&rollout.what]) {
                         if let Some(value) = values.get_mut(what).filter(|value| value.at < tick) {
                             value.replaced = true;
                         }
@@ -88,7 +121,13 @@ impl Rollout {
     /// When it was over, if it is.
     fn end(&self, tick: Timestamp, values: &BTreeMap<String, Value>) -> Option<Timestamp> {
         let gone = |what: &String| values.get(what).map(|v| v.at).filter(|&at| at < tick);
-        let end = gone(&self.what).or_else(|| self.beside.iter().filter_map(gone).max())?;
-        (tick - end >= GONE_FOR).then_some(end.max(self.at))
+        let last = |of: &[String]| of.iter().filter_map(gone).max();
+        let older = last(&self.older);
+        let (end, wait) = match (gone(&self.what), last(&self.beside)) {
+            (Some(end), _) => (end, GONE_FOR),
+            (None, Some(end)) => (older.map_or(end, |older| older.max(end)), GONE_FOR),
+            (None, None) => (older?, OLDER_FIRST),
+        };
+        (tick - end >= wait).then_some(end.max(self.at))
     }
 }

@@ -209,6 +209,58 @@ fn gaps_end_no_rollout_and_a_version_that_is_back_is_news_only_if_it_was_replace
 }
 
 #[test]
+fn a_hotfix_soon_after_a_rollout_is_one_of_its_own() {
+    assert_eq!(
+        rolled(&[
+            (0, &["v1"]),
+            (3, &["v1", "v2"]),
+            (4, &["v2"]),
+            (6, &["v2", "v3"]),
+            (20, &["v3"]),
+            (60, &["v2", "v3"]),
+            (64, &["v2"])
+        ]),
+        owned(&[
+            (3, "v2", None),
+            (6, "v3", None),
+            (3, "v2", Some(3)),
+            (6, "v3", Some(19)),
+            (60, "v2", None),
+            (60, "v2", Some(63)),
+        ]),
+        "what had gone before it came does not end it, and rolling back is a change"
+    );
+    assert_eq!(
+        rolled(&[
+            (0, &["v1"]),
+            (3, &["v1", "v2"]),
+            (6, &["v1", "v2", "v3"]),
+            (8, &["v2", "v3"]),
+            (30, &["v3"])
+        ]),
+        owned(&[(3, "v2", None), (6, "v3", None), (3, "v2", Some(7)), (6, "v3", Some(29))]),
+        "the first rollout still went on"
+    );
+    assert_eq!(
+        rolled(&[
+            (0, &["app:1", "side:1"]),
+            (3, &["app:1", "app:2", "side:1"]),
+            (6, &["app:1", "app:2", "side:1", "side:2"]),
+            (9, &["app:2", "side:1", "side:2"]),
+            (12, &["app:2", "side:2"]),
+            (80, &["app:2", "side:2"])
+        ]),
+        owned(&[
+            (3, "app:2", None),
+            (6, "side:2", None),
+            (3, "app:2", Some(11)),
+            (6, "side:2", Some(11)),
+        ]),
+        "another container, told after an hour in which nothing else went"
+    );
+}
+
+#[test]
 fn a_change_that_lasts_has_an_end_until_a_better_one_is_known() {
     let mut rule = rule(ChangeBy::Appears("version".to_owned()));
     rule.lasts = Some(Span::from_mins(20));

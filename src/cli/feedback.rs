@@ -10,9 +10,9 @@ use crate::clock;
 use crate::config::Config;
 use crate::format;
 use crate::notify::view::clean;
-use crate::problem::{did_you_mean, quoted};
+use crate::problem::count;
 use crate::series::Verdict;
-use crate::store::{Opinion, Store, Summary};
+use crate::store::{Listed, Opinion, Store, Summary};
 use crate::time::Timestamp;
 
 /// Options of `grayflag feedback`.
@@ -71,7 +71,8 @@ pub fn give(config: &Config, args: FeedbackArgs, out: &mut dyn Write) -> Result<
         Word::Duplicate => Verdict::Duplicate,
     };
     if let Some(cause) = &args.cause {
-        check_cause(config, verdict, cause)?;
+        let known = config.rules.causes.iter().map(|cause| cause.id.as_str());
+        Opinion::check_cause(verdict, cause, known).map_err(Failure::of)?;
     }
     let opinion = Opinion {
         incident: args.incident,
@@ -87,20 +88,6 @@ pub fn give(config: &Config, args: FeedbackArgs, out: &mut dyn Write) -> Result<
     let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
     writeln!(out, "{incident}: {verdict}{cause}; the daemon hears it with its next tick")?;
     Ok(())
-}
-
-fn check_cause(config: &Config, verdict: Verdict, cause: &str) -> Result<(), Failure> {
-    if verdict == Verdict::False {
-        return Err(Failure::could_not(
-            "what was false has no cause\nhint: leave `--cause` out, or say `useful` or `expected`",
-        ));
-    }
-    let known = || config.rules.causes.iter().map(|cause| cause.id.as_str());
-    if known().any(|id| id == cause) {
-        return Ok(());
-    }
-    let hint = did_you_mean(cause, known(), "causes").unwrap_or_default();
-    Err(Failure::could_not(format!("no cause is called {}\nhint: {hint}", quoted(cause))))
 }
 
 fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
@@ -127,6 +114,7 @@ fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
     ]
     .map(|cell| clean(&cell))
 }
+
 /// Lists the incidents that the state file holds, with what was said about them.
 ///
 /// # Errors
@@ -134,7 +122,12 @@ fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
 /// A state file that cannot be read, or output that cannot be written.
 pub fn list(config: &Config, args: &IncidentsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let store = Store::open_beside(&config.store.path).map_err(Failure::of)?;
-    let rows = store.summaries(args.limit, None).map_err(Failure::of)?;
+    let Listed { incidents: rows, unreadable } =
+        store.summaries(args.limit, None).map_err(Failure::of)?;
+    if unreadable > 0 {
+        let what = count(unreadable, "incident");
+        writeln!(io::stderr().lock(), "warning: {what} in the state file cannot be read")?;
+    }
     if args.json {
         for row in &rows {
             writeln!(out, "{}", serde_json::to_string(row).map_err(Failure::of)?)?;

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod replay;
 pub mod run;
 pub mod test;
+mod unread;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use failure::Failure;
 use crate::notify::text::Style;
 use demo::{DemoArgs, DemoError};
 use progress::Progress;
+use unread::Unread;
 
 /// Sees the weak signals before an incident, names the probable cause, and hands over the next
 /// steps.
@@ -211,8 +213,8 @@ async fn demo(args: &DemoArgs, stop: &CancellationToken) -> Result<(), Failure> 
 }
 
 async fn check(path: &Path, backend: bool) -> Result<(), Failure> {
-    let mut out = io::stdout();
-    let colour = out.is_terminal();
+    let colour = io::stdout().is_terminal();
+    let mut out = Unread::new(io::stdout());
     let verdict =
         check::check(path, &Machine, &mut out, colour).map_err(|problem| match problem {
             check::CheckError::Write(problem) => Failure::from(problem),

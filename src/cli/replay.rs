@@ -100,7 +100,7 @@ pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> R
     written?;
     read.map_err(Failure::of)?;
     let mut err = io::stderr().lock();
-    for warning in driver.warnings() {
+    for warning in driver.warnings().iter().chain(driver.news()) {
         writeln!(err, "warning: {warning}")?;
     }
     sink.finish()?;

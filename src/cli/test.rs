@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::progress::Progress;
+use super::unread::Unread;
 use crate::config::{Machine, World};
 use crate::problem::{Problems, count};
 use crate::rule_test::{Miss, Seen, Suite, Test, judge, load, run as run_seed, shares};
@@ -70,7 +71,7 @@ pub fn run(args: &TestArgs, stop: &CancellationToken) -> Result<(), Failure> {
         Failure::could_not("stopped before the end; what was finished is not told")
     })?;
     let mut judged = judged.into_iter();
-    let mut out = io::stdout().lock();
+    let mut out = Unread::new(io::stdout().lock());
     let mut failed = 0;
     for (suite, test) in &tests {
         let seeds = usize::try_from(test.seeds).unwrap_or(usize::MAX);

@@ -1,11 +1,10 @@
 //! The HTTP API beside the loop: what is posted reaches the engine through the store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,14 +13,11 @@ use crate::notify::handle::StoreHandle;
 use crate::replay::Driver;
 use crate::store::StoreError;
 
-/// A server that fails is started anew after this.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// Takes the address and starts to serve; the task ends after `stop`.
 ///
 /// # Errors
 ///
-/// Only when the address cannot be had. Later problems are logged, and never stop detection.
+/// When the address cannot be had.
 pub(super) async fn start(
     config: &Config,
     store: StoreHandle,
@@ -34,30 +30,8 @@ pub(super) async fn start(
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "serving the API");
     let clock = Arc::clone(clock);
-    let api = Api::new(config.clone(), causes, store, Arc::new(move || clock.now()));
-    let serving = api.clone();
-    let task = tokio::spawn(async move {
-        let mut listener = Some(listener);
-        while !stop.is_cancelled() {
-            let bound = match listener.take() {
-                Some(listener) => Ok(listener),
-                None => http::bind(&config).await,
-            };
-            match bound {
-                Ok(listener) => {
-                    if let Err(problem) = http::serve(listener, serving.clone(), stop.clone()).await
-                    {
-                        error!(%problem, "the API stopped; it is started anew");
-                    }
-                }
-                Err(problem) => error!(%problem, "the API cannot be started"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    });
+    let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
+    let task = tokio::spawn(http::serve(listener, api.clone(), stop));
     Ok((api, task))
 }
 

@@ -314,6 +314,9 @@ impl Poller {
                 return Err(DaemonError::Archive(problem));
             }
             self.trouble.warn_once(self.driver.warnings());
+            for news in self.driver.news() {
+                warn!("{news}");
+            }
             if learns_until.is_some() && self.driver.learns_until().is_none() {
                 let (series, services, judged) = self.driver.engine().census();
                 info!(series, services, judged, "learned; services with less than a day wait");
@@ -331,7 +334,12 @@ impl Poller {
     /// Hands the engine what people said since it heard them last.
     async fn listen(&mut self) -> Result<(), DaemonError> {
         let after = self.driver.feedback_told();
-        let news = self.store.with(move |store| store.feedback_after(after)).await?;
+        let mut news = self.store.with(move |store| store.feedback_after(after)).await?;
+        // As with changes: a clock that was ahead must not hold words back.
+        let now = self.clock.now();
+        for word in &mut news {
+            word.at = word.at.min(now);
+        }
         if let Some(newest) = news.last() {
             let Feedback { incident, verdict, .. } = newest;
             info!(words = news.len(), incident, %verdict, "feedback");
@@ -431,6 +439,11 @@ impl Trouble {
     fn report(&mut self, report: &Report) {
         let mut unanswered = BTreeSet::new();
         for (signal, silence) in &report.silences {
+            if let Silence::TooManyIncidents { .. } = silence {
+                self.warn_once(&[
+                    "trouble of some services is not told: too many incidents are open".to_owned(),
+                ]);
+            }
             if let Silence::Unanswered { reason } = silence {
                 // By name, not by text: backends put instants and series into theirs.
                 if !self.unanswered.contains(signal) {

@@ -160,7 +160,7 @@ pub struct Forecast {
     pub range: (Timestamp, Option<Timestamp>),
 }
 
-/// A label value that holds more than its usual share.
+/// A label value that holds more than its usual share, or lost some of it, whichever is the trouble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakdownValue {
     /// Which signal.

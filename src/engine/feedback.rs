@@ -187,7 +187,8 @@ mod tests {
     }
 
     fn word(number: i64, incident: &str, verdict: Verdict) -> Feedback {
-        Feedback { number, incident: incident.to_owned(), verdict, cause: None }
+        let at = Timestamp::from_secs(0);
+        Feedback { number, at, incident: incident.to_owned(), verdict, cause: None }
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::rules::Role;
 use crate::stats::tail::REARM;
 use crate::time::Span;
 
-/// Open incidents at most; beyond, new trouble joins the newest.
+/// Open incidents at most; beyond, drift joins the newest of its kind, and what finds none is told in
+/// the report.
 const INCIDENTS_MAX: usize = 1_000;
 /// Users are affected when this many blocks in a row are beyond the objective: a quarter hour.
 const AFFECTED_BLOCKS: i64 = 3;
@@ -167,6 +168,8 @@ impl Engine {
                 let at = block_start(since);
                 let onset = Onset { at, range: [at, at] };
                 self.state.incidents.push(Incident::open(Kind::Silence, &name, onset, now));
+            } else {
+                outcome.report.silences.push((name, self.too_many()));
             }
         }
     }
@@ -223,8 +226,14 @@ impl Engine {
                 incident.services.extend(self.drawn_in(&family, &incident, at));
                 incident.charges[0] = Some(self.count(name, Counted::Notice));
                 self.state.incidents.push(incident);
+            } else {
+                outcome.report.silences.push((name.clone(), self.too_many()));
             }
         }
+    }
+
+    fn too_many(&self) -> Silence {
+        Silence::TooManyIncidents { open: self.state.incidents.len() }
     }
 
     /// Neighbours that are in clear trouble since about the same time.
@@ -435,4 +444,45 @@ pub(super) fn loudest(
     part: fn(&Standing) -> f64,
 ) -> f64 {
     incident.services.iter().filter_map(|name| standings.get(name)).map(part).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::engine::Settings;
+    use crate::engine::service::Service;
+    use crate::rules::Rules;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn trouble_that_finds_no_room_is_in_the_report() {
+        let now = Timestamp::from_secs(1_772_409_600);
+        let settings = Settings {
+            interval: Span::MINUTE,
+            history: Span::WEEK,
+            timezone: TimeZone::UTC,
+            alerts_from: now,
+            pages_url: None,
+            source_url: None,
+        };
+        let rules = Arc::new(Rules::default());
+        let mut engine = Engine::new(rules.clone(), settings);
+        let onset = Onset { at: now, range: [now, now] };
+        for n in 0..INCIDENTS_MAX {
+            let silent = Incident::open(Kind::Silence, &format!("s{n}"), onset, now);
+            engine.state.incidents.push(silent);
+        }
+        engine.state.services.insert("shop".to_owned(), Service::new(&rules.budget));
+        let loud = Standing { notice: 2.0, alert: 1.0 };
+        let standings = BTreeMap::from([("shop".to_owned(), loud)]);
+        let mut outcome = Outcome::default();
+        engine.open_drifts(&standings, &BTreeMap::new(), (block_of(now), 0), &mut outcome);
+        let told = [("shop".to_owned(), Silence::TooManyIncidents { open: INCIDENTS_MAX })];
+        assert_eq!(outcome.report.silences, told);
+        assert_eq!(engine.state.incidents.len(), INCIDENTS_MAX);
+    }
 }

@@ -126,6 +126,11 @@ pub enum Silence {
         /// Which one.
         incident: String,
     },
+    /// Beyond its threshold or silent, but so many incidents are open that no other is opened.
+    TooManyIncidents {
+        /// How many are open.
+        open: usize,
+    },
     /// A peer that stands apart cannot be told: it takes three to say which one it is.
     TooFewPeers {
         /// How many there are.
@@ -162,6 +167,7 @@ impl fmt::Display for Silence {
                 write!(f, "held as a notice: alert budget used up (ratio {ratio:.2})")
             }
             Self::Joined { incident } => write!(f, "part of incident {incident}"),
+            Self::TooManyIncidents { open } => write!(f, "not told: {open} incidents are open"),
             Self::TooFewPeers { have } => write!(f, "{have} peers: it takes three to compare"),
             Self::Calendar { share } => {
                 let percent = 100.0 * share;

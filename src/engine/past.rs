@@ -283,6 +283,7 @@ pub(crate) mod tests {
     fn the_newest_word_counts_and_a_cause_stays() {
         let say = |verdict, cause: Option<&str>| Feedback {
             number: 1,
+            at: Timestamp::from_secs(0),
             incident: String::new(),
             verdict,
             cause: cause.map(str::to_owned),

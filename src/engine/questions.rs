@@ -148,9 +148,7 @@ impl Engine {
                         "{what} of {service} by {label}: no single value explains it ({count} {values})"
                     ))
                 }
-                Err(reason) => Some(format!(
-                    "{what} of {service} by {label}: could not be looked up ({reason})"
-                )),
+                Err(reason) => Some(format!("{what} of {service} by {label}: {reason}")),
             }
         });
         lines.take(LINES_MAX).collect()

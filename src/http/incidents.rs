@@ -1,6 +1,8 @@
 //! `GET /api/v1/incidents`, `GET /api/v1/incidents/{id}` and
 //! `POST /api/v1/incidents/{id}/feedback`: what was told, and what people say about it.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -13,9 +15,8 @@ use super::Api;
 use super::exchange::{json, json_body, limit, store_problem};
 use super::parse::{Reader, Wrong};
 use super::problem::{Field, Refusal};
-use crate::problem::did_you_mean;
 use crate::series::Verdict;
-use crate::store::{OPINION_CHARS_MAX, Opinion, Said, Summary};
+use crate::store::{CauseError, OPINION_CHARS_MAX, Opinion, Said};
 use crate::time::Timestamp;
 
 /// What feedback can say.
@@ -27,11 +28,6 @@ const FIELDS: [&str; 4] = ["verdict", "cause", "note", "by"];
 pub(super) struct Params {
     limit: Option<String>,
     open: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Listed {
-    incidents: Vec<Summary>,
 }
 
 /// Feedback as it was kept.
@@ -54,8 +50,12 @@ pub(super) async fn list(
     let limit = limit(params.limit.as_deref())?;
     let open = open(params.open.as_deref())?;
     let found = api.store.with(move |store| store.summaries(limit, open)).await;
-    let incidents = found.map_err(|problem| store_problem(&problem))?;
-    Ok(json(StatusCode::OK, &Listed { incidents }))
+    let listed = found.map_err(|problem| store_problem(&problem))?;
+    if listed.unreadable > 0 && !api.told_unreadable.swap(true, Ordering::Relaxed) {
+        let incidents = listed.unreadable;
+        tracing::error!(incidents, "cannot be read in the state file; lists leave them out");
+    }
+    Ok(json(StatusCode::OK, &listed))
 }
 
 /// The newest alert of an incident, and everything that was said about it.
@@ -118,14 +118,10 @@ fn opinion(
     }
     let mut text = |key| read.has(key).then(|| read.text(key, OPINION_CHARS_MAX)).flatten();
     let (cause, note, by) = (text("cause"), text("note"), text("by"));
-    if let Some(cause) = &cause {
-        if verdict == Some(Verdict::False) {
-            let hint = "leave it out, or say `useful` or `expected`";
-            read.wrong("cause", &format!("what was false has no cause; {hint}"));
-        } else if !causes.contains(cause) {
-            let known = causes.iter().map(String::as_str);
-            let hint = did_you_mean(cause, known, "causes").unwrap_or_default();
-            read.wrong("cause", &format!("there is no such cause; {hint}"));
+    if let (Some(verdict), Some(cause)) = (verdict, &cause) {
+        let known = causes.iter().map(String::as_str);
+        if let Err(CauseError { problem, hint }) = Opinion::check_cause(verdict, cause, known) {
+            read.wrong("cause", &format!("{problem}; {hint}"));
         }
     }
     match verdict {

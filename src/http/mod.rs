@@ -1,7 +1,7 @@
 //! The HTTP API: what other programs tell grayflag, and whether it is well.
 //!
 //! Nothing here may stop detection: the number of connections, of requests at once, of bytes and
-//! of seconds is bounded, and a server that fails is told in the log.
+//! of seconds is bounded.
 
 mod changes;
 mod exchange;
@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use axum::{Router, serve as serve_on};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -30,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 use crate::notify::handle::StoreHandle;
 use crate::time::Timestamp;
 
-use listener::Limited;
 use problem::Refusal;
 
 pub use parse::{POSTED_MAX, SERVICE_CHARS_MAX, WHAT_CHARS_MAX};
@@ -83,6 +82,8 @@ pub struct Api {
     causes: Arc<[String]>,
     ready: Arc<AtomicBool>,
     requests: Arc<Semaphore>,
+    /// Whether the log says that incidents cannot be read: once is enough.
+    told_unreadable: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Api {
@@ -102,6 +103,7 @@ impl Api {
             causes: causes.into(),
             ready: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            told_unreadable: Arc::default(),
         }
     }
 
@@ -122,22 +124,15 @@ pub async fn bind(config: &Config) -> Result<TcpListener, HttpError> {
 }
 
 /// Serves until `stop`, then waits shortly for what is under way.
-///
-/// # Errors
-///
-/// When the listener cannot be used any more.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> io::Result<()> {
-    let ending = stop.clone();
-    let serving = serve_on(Limited::new(listener), router(api))
-        .with_graceful_shutdown(async move { ending.cancelled().await });
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = serving => served,
+        () = listener::serve(listener, router(api), stop.clone()) => {}
         // A client that sends nothing must not hold up the end.
-        () = late => Ok(()),
+        () = late => {}
     }
 }
 

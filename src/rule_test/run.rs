@@ -128,7 +128,12 @@ impl<'t> Feed<'t> {
         let parts = parts.filter(|part| part.service == question.service);
         let windows = Windows::of(question);
         let (start, step) = windows.grid(POINTS_MAX);
-        let mut sums = Sums::new(windows);
+        let asked = self.test.rules.signals.iter().find(|signal| signal.name == question.signal);
+        let Some(signal) = asked else {
+            let values = Err("the test has no such signal".to_owned());
+            return Answer { question: question.clone(), values };
+        };
+        let mut sums = Sums::of(signal, windows);
         let mut values = Err("the test has no series for it".to_owned());
         for Part { value, written, .. } in parts {
             values = Ok(());

@@ -93,6 +93,12 @@ impl Signal {
         }
     }
 
+    /// Whether it is a share that should be high, such as hits: what is missing of it is the
+    /// trouble, and a part that is not there has none, rather than none of it.
+    pub fn should_be_high(&self) -> bool {
+        self.scale == Scale::Logit && self.worse == Worse::Down
+    }
+
     /// What its values are called to people: by its role, or by its own name where the role says
     /// nothing.
     pub fn subject(&self) -> &str {

@@ -71,7 +71,7 @@ impl Prometheus {
             ("nocache", "1".to_owned()),
             ("latency_offset", "1ms".to_owned()),
         ];
-        let mut rows = OfService::new((question, signal), Sums::new(windows));
+        let mut rows = OfService::new((question, signal), Sums::of(signal, windows));
         self.client.ask("api/v1/query_range", &form, &authorization, &mut rows).await?;
         Ok(rows.sums.values())
     }
@@ -143,7 +143,8 @@ mod tests {
             until,
         };
         let signal = Signal { delay: Span::from_mins(10), ..Signal::plain("work", Role::Traffic) };
-        let mut rows = OfService::new((&question, &signal), Sums::new(Windows::of(&question)));
+        let mut rows =
+            OfService::new((&question, &signal), Sums::of(&signal, Windows::of(&question)));
         for service in ["other", "web"] {
             for minute in (-60..=-10).step_by(5) {
                 // It rose at the onset, and the backend had it ten minutes later.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::breakdown::SINCE_MAX;
+use crate::rules::Signal;
 use crate::series::{LabelValue, Question};
 use crate::time::{Span, Timestamp};
 
@@ -78,24 +79,30 @@ pub struct Sums {
     values: BTreeMap<String, [Level; 2]>,
     /// How many values are too many to be told apart, and what they have together.
     others: (usize, [Level; 2]),
+    /// Whether a value that is not there has none, rather than 0.
+    shares: bool,
 }
 
 /// What one value has on one side.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     sum: f64,
+    /// Instants with a number.
+    known: usize,
     /// Instants that were no number: nobody knows what was there.
     unknown: usize,
 }
 
 impl Sums {
-    /// Nothing yet.
-    pub fn new(windows: Windows) -> Self {
+    /// Nothing yet, for a signal: of rates and counts, a value that is not there has 0; of a share
+    /// that should be high it has none, for a peer that left misses nothing.
+    pub fn of(signal: &Signal, windows: Windows) -> Self {
         Self {
             windows,
             instants: Default::default(),
             values: BTreeMap::new(),
             others: Default::default(),
+            shares: signal.should_be_high(),
         }
     }
 
@@ -109,6 +116,7 @@ impl Sums {
             self.instants[side].insert(at);
             if number.is_finite() {
                 levels[side].sum += number;
+                levels[side].known += 1;
             } else {
                 levels[side].unknown += 1;
             }
@@ -127,20 +135,27 @@ impl Sums {
         }
     }
 
-    /// The means of each value, in order of value. A value that is not there at an instant at
-    /// which others are has nothing.
+    /// The means of each value, in order of value.
     pub fn values(self) -> Vec<LabelValue> {
-        let Self { instants, values, others: (mut others, mut rest), .. } = self;
+        let Self { instants, values, others: (mut others, mut rest), shares, .. } = self;
         let mean = |levels: &[Level; 2], side: usize| {
-            let instants = instants[side].len().saturating_sub(levels[side].unknown);
-            if instants == 0 { 0.0 } else { levels[side].sum / instants as f64 }
+            let Level { sum, known, unknown } = levels[side];
+            let instants =
+                if shares { known } else { instants[side].len().saturating_sub(unknown) };
+            match instants {
+                0 if shares => f64::NAN,
+                0 => 0.0,
+                instants => sum / instants as f64,
+            }
         };
         let told = |value: String, levels: [Level; 2]| {
             let (before, since) = (mean(&levels, 0), mean(&levels, 1));
             LabelValue { value, before, since }
         };
         let mut all: Vec<(String, [Level; 2])> = values.into_iter().collect();
-        let size = |levels: &[Level; 2]| mean(levels, 0) + mean(levels, 1);
+        let size = |levels: &[Level; 2]| -> f64 {
+            [0, 1].map(|side| mean(levels, side)).into_iter().filter(|mean| !mean.is_nan()).sum()
+        };
         all.sort_by(|a, b| size(&b.1).total_cmp(&size(&a.1)).then(a.0.cmp(&b.0)));
         for (_, levels) in all.drain(VALUES_MAX.min(all.len())..) {
             others += 1;
@@ -151,7 +166,7 @@ impl Sums {
             all.into_iter().map(|(v, levels)| told(v, levels)).collect();
         if others > 0 {
             let [before, since] = [0, 1].map(|side| mean(&rest, side));
-            told.push(LabelValue { value: format!("({others} others)"), before, since });
+            told.push(LabelValue::others(others, before, since));
         }
         told
     }
@@ -161,6 +176,7 @@ impl Sums {
 fn merge(to: &mut [Level; 2], levels: &[Level; 2]) {
     for (to, level) in to.iter_mut().zip(levels) {
         to.sum += level.sum;
+        to.known = to.known.max(level.known);
         to.unknown = to.unknown.max(level.unknown);
     }
 }
@@ -168,6 +184,7 @@ fn merge(to: &mut [Level; 2], levels: &[Level; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Role;
 
     fn at(minutes: i64) -> Timestamp {
         Timestamp::from_secs(1_772_323_200) + Span::from_mins(minutes)
@@ -185,7 +202,7 @@ mod tests {
 
     /// The sums of an incident of half an hour.
     fn half_an_hour() -> Sums {
-        Sums::new(Windows::of(&question(-30, 0)))
+        Sums::of(&Signal::plain("work", Role::Traffic), Windows::of(&question(-30, 0)))
     }
 
     type Value<'a> = &'a dyn Fn(i64) -> f64;
@@ -235,6 +252,19 @@ mod tests {
         let told = means(&[("gone", &gone), ("here", &|_| 1.0), ("new", &new)]);
         let told: Vec<_> = told.iter().map(|v| (v.before, v.since)).collect();
         assert_eq!(told, [(4.0, 0.0), (1.0, 1.0), (0.0, 6.0)]);
+    }
+
+    #[test]
+    fn of_a_share_what_is_not_there_is_not_known() {
+        let hits = Signal::plain("hits", Role::CacheHit);
+        let mut sums = Sums::of(&hits, Windows::of(&question(-30, 0)));
+        let minutes = |range: std::ops::RangeInclusive<i64>| range.step_by(5);
+        sums.add("here", minutes(-85..=0).map(|minute| (at(minute), 0.9)));
+        sums.add("left", minutes(-85..=-15).map(|minute| (at(minute), 0.8)));
+        sums.add("gone", minutes(-85..=-40).map(|minute| (at(minute), 0.7)));
+        let told = sums.values();
+        let told: Vec<_> = told.iter().map(|v| format!("{} {:.1}", v.value, v.since)).collect();
+        assert_eq!(told, ["gone NaN", "here 0.9", "left 0.8"]);
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub struct Wanted {
 
 impl Store {
     /// Keeps changes, all or none. One that is known is left as it is; one with another end than
-    /// before counts as posted anew, so that the engine hears of it.
+    /// before counts as posted anew, so that the engine hears of it. The earlier word stays for
+    /// ticks that may be processed again and did not know the newer one.
     ///
     /// # Errors
     ///
@@ -50,6 +51,13 @@ impl Store {
                 .map(|change| put(tx, posted_at, change))
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             tx.execute(
+                "DELETE FROM changes WHERE EXISTS
+                    (SELECT 1 FROM changes AS newer
+                     WHERE newer.id = changes.id AND newer.number > changes.number
+                       AND newer.posted_at <= (SELECT at FROM snapshot))",
+                [],
+            )?;
+            tx.execute(
                 "DELETE FROM changes WHERE number IN
                     (SELECT number FROM changes ORDER BY number DESC LIMIT -1 OFFSET ?1)",
                 [CHANGES_MAX],
@@ -58,7 +66,8 @@ impl Store {
         })
     }
 
-    /// Changes posted after number `after`, in the order in which they were posted.
+    /// Changes posted after number `after`, in the order in which they were posted: every word,
+    /// also those that a later one replaced.
     ///
     /// # Errors
     ///
@@ -71,7 +80,7 @@ impl Store {
         })
     }
 
-    /// Posted changes that match, the latest first.
+    /// Posted changes that match, each with its newest end, the latest first.
     ///
     /// # Errors
     ///
@@ -82,6 +91,8 @@ impl Store {
                 "SELECT * FROM changes
                  WHERE at >= coalesce(?1, at) AND at <= coalesce(?2, at)
                    AND service = coalesce(?3, service)
+                   AND NOT EXISTS (SELECT 1 FROM changes AS newer
+                                   WHERE newer.id = changes.id AND newer.number > changes.number)
                  ORDER BY at DESC, number DESC LIMIT ?4",
             )?
             .query_map(
@@ -109,13 +120,16 @@ fn put(tx: &Transaction<'_>, posted_at: Timestamp, change: &Change) -> rusqlite:
     let id = id_of(change);
     let end = change.end.map(Timestamp::as_millis);
     let known: Option<Option<i64>> = tx
-        .query_row("SELECT ended_at FROM changes WHERE id = ?1", [&id], |row| row.get(0))
+        .query_row(
+            "SELECT ended_at FROM changes WHERE id = ?1 ORDER BY number DESC LIMIT 1",
+            [&id],
+            |row| row.get(0),
+        )
         .optional()?;
     // Who says again how it began does not take back when it was over.
     if known.is_some_and(|known| end.is_none() || known == end) {
         return Ok(Stored { id, new: false });
     }
-    tx.execute("DELETE FROM changes WHERE id = ?1", [&id])?;
     tx.execute(
         "INSERT INTO changes (id, posted_at, at, ended_at, kind, service, what)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

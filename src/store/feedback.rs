@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Store, StoreError};
-use crate::problem::did_you_mean;
+use crate::problem::{did_you_mean, quoted};
 use crate::series::{Feedback, Verdict};
 use crate::time::Timestamp;
 
@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 const ROWS_MAX: i64 = 10_000;
 /// Feedback handed to the engine at once.
 const BATCH_MAX: i64 = 1_000;
+/// Words on one incident that are shown, the newest.
+const SHOWN_MAX: i64 = 100;
 /// Characters of a note, of a name or of a cause's id.
 pub const OPINION_CHARS_MAX: usize = 2_000;
 /// Newest incidents that an unknown one is compared with.
@@ -24,7 +26,7 @@ pub struct Opinion {
     pub incident: String,
     /// What it was worth.
     pub verdict: Verdict,
-    /// Id of the true cause, where it was found. Whether a rule has it is the caller's to check.
+    /// Id of the true cause, where it was found; see [`Self::check_cause`].
     pub cause: Option<String>,
     /// For other people.
     pub note: Option<String>,
@@ -32,6 +34,41 @@ pub struct Opinion {
     pub at: Timestamp,
     /// Who said it.
     pub by: Option<String>,
+}
+
+/// Why a cause cannot be the true one.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}\nhint: {hint}")]
+pub struct CauseError {
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right.
+    pub hint: String,
+}
+
+impl Opinion {
+    /// Whether a verdict may name this cause, one of those that the rules know.
+    ///
+    /// # Errors
+    ///
+    /// A cause of what was false, and one that there is not.
+    pub fn check_cause<'k>(
+        verdict: Verdict,
+        cause: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Result<(), CauseError> {
+        if verdict == Verdict::False {
+            let problem = "what was false has no cause".to_owned();
+            let hint = "leave it out, or say `useful` or `expected`".to_owned();
+            return Err(CauseError { problem, hint });
+        }
+        if known.clone().any(|id| id == cause) {
+            return Ok(());
+        }
+        let problem = format!("no cause is called {}", quoted(cause));
+        let hint = did_you_mean(cause, known, "causes");
+        Err(CauseError { problem, hint: hint.unwrap_or_else(|| "no rule file has any".to_owned()) })
+    }
 }
 
 impl Store {
@@ -83,22 +120,23 @@ impl Store {
     pub fn feedback_after(&self, number: i64) -> Result<Vec<Feedback>, StoreError> {
         self.read("read feedback", |c| {
             c.prepare(
-                "SELECT number, incident, verdict, cause FROM feedback
+                "SELECT number, at, incident, verdict, cause FROM feedback
                  WHERE number > ?1 ORDER BY number LIMIT ?2",
             )?
             .query_map([number, BATCH_MAX], |row| {
                 Ok(Feedback {
                     number: row.get(0)?,
-                    incident: row.get(1)?,
-                    verdict: verdict(row, 2)?,
-                    cause: row.get(3)?,
+                    at: Timestamp::from_millis(row.get(1)?),
+                    incident: row.get(2)?,
+                    verdict: verdict(row, 3)?,
+                    cause: row.get(4)?,
                 })
             })?
             .collect()
         })
     }
 
-    /// What was said about one incident, oldest first.
+    /// What was said about one incident last, a hundred words at most, oldest first.
     ///
     /// # Errors
     ///
@@ -106,10 +144,11 @@ impl Store {
     pub fn feedback_of(&self, incident: &str) -> Result<Vec<Opinion>, StoreError> {
         self.read("read feedback", |c| {
             c.prepare(
-                "SELECT incident, verdict, cause, note, at, \"by\" FROM feedback
-                 WHERE incident = ?1 ORDER BY number",
+                "SELECT incident, verdict, cause, note, at, \"by\" FROM
+                    (SELECT * FROM feedback WHERE incident = ?1 ORDER BY number DESC LIMIT ?2)
+                 ORDER BY number",
             )?
-            .query_map([incident], |row| {
+            .query_map(params![incident, SHOWN_MAX], |row| {
                 Ok(Opinion {
                     incident: row.get(0)?,
                     verdict: verdict(row, 1)?,

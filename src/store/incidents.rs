@@ -33,6 +33,21 @@ pub struct Summary {
     pub feedback: Vec<Said>,
 }
 
+/// A list of incidents.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Listed {
+    /// Those that could be read.
+    pub incidents: Vec<Summary>,
+    /// Those that could not.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreadable: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 /// An incident with everything that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Whole {
@@ -85,22 +100,23 @@ impl Summary {
 
 impl Store {
     /// Incidents, the latest changed first, at most `limit`: only those that go on, or only those
-    /// that are over, where `open` says so.
+    /// that are over, where `open` says so. Cost: what is returned, however many there are.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
-    pub fn summaries(&self, limit: u32, open: Option<bool>) -> Result<Vec<Summary>, StoreError> {
-        let alerts: Vec<Alert> = self.read("read incidents", |c| {
-            c.prepare(
-                "SELECT alert FROM incidents WHERE coalesce((state != 'resolved') = ?2, TRUE)
-                 ORDER BY updated_at DESC, id LIMIT ?1",
-            )?
-            .query_map((limit, open), alert)?
-            .collect()
+    /// When the file cannot be read. An alert that cannot be is counted, and hides no other.
+    pub fn summaries(&self, limit: u32, open: Option<bool>) -> Result<Listed, StoreError> {
+        let stored: Vec<String> = self.read("read incidents", |c| {
+            c.prepare(list(open))?.query_map([limit], |row| row.get(0))?.collect()
         })?;
-        let whole = alerts.into_iter().map(|alert| self.with_feedback(alert));
-        whole.map(|whole| whole.map(Summary::new)).collect()
+        let mut listed = Listed::default();
+        for json in stored {
+            match serde_json::from_str(&json) {
+                Ok(alert) => listed.incidents.push(Summary::new(self.with_feedback(alert)?)),
+                Err(_) => listed.unreadable += 1,
+            }
+        }
+        Ok(listed)
     }
 
     /// One incident.
@@ -124,6 +140,22 @@ impl Store {
     }
 }
 
+/// The newest alerts in the order of an index: one for each question, since SQLite uses none for
+/// a condition that is a parameter.
+const fn list(open: Option<bool>) -> &'static str {
+    match open {
+        None => "SELECT alert FROM incidents ORDER BY updated_at DESC, id LIMIT ?1",
+        Some(true) => {
+            "SELECT alert FROM incidents WHERE state <> 'resolved'
+             ORDER BY updated_at DESC, id LIMIT ?1"
+        }
+        Some(false) => {
+            "SELECT alert FROM incidents WHERE state = 'resolved'
+             ORDER BY updated_at DESC, id LIMIT ?1"
+        }
+    }
+}
+
 /// The alert in the first column.
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     let json: String = row.get(0)?;
@@ -131,4 +163,64 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
         let kind = rusqlite::types::Type::Text;
         rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(problem))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::Tick;
+    use crate::time::Span;
+
+    const FIRING: &str = include_str!("../../tests/data/messages/firing.json");
+
+    fn nth(n: i64) -> Alert {
+        let mut alert: Alert = serde_json::from_str(FIRING).unwrap();
+        alert.incident = format!("web-{n}");
+        alert.at = alert.at + Span::from_mins(n);
+        alert.state = if n % 50 == 0 { State::Firing } else { State::Resolved };
+        alert
+    }
+
+    #[test]
+    fn a_list_costs_what_it_holds() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(&dir.path().join("state.db")).unwrap();
+        let steps = |store: &Store, open| {
+            let mut statement = store.connection.prepare(list(open)).unwrap();
+            let rows: Vec<String> =
+                statement.query_map([3], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            assert_eq!(rows.len(), 3);
+            (statement.get_status(StatementStatus::VmStep), rows)
+        };
+        let mut costs = Vec::new();
+        for part in [0..300, 300..900] {
+            let alerts: Vec<Alert> = part.map(nth).collect();
+            let last_tick = alerts.last().unwrap().at;
+            let tick = Tick { last_tick, snapshot: None, alerts: &alerts, deliveries: &[] };
+            store.commit(&tick).unwrap();
+            costs.push([None, Some(true), Some(false)].map(|open| steps(&store, open).0));
+        }
+        assert_eq!(costs[0], costs[1], "as much with three times as many");
+        let (_, open) = steps(&store, Some(true));
+        let newest: Alert = serde_json::from_str(&open[0]).unwrap();
+        assert_eq!(newest.incident, "web-850");
+    }
+
+    #[test]
+    fn an_alert_that_cannot_be_read_hides_no_other() {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(&dir.path().join("state.db")).unwrap();
+        let alerts: Vec<Alert> = (0..3).map(nth).collect();
+        let last_tick = alerts[2].at;
+        let tick = Tick { last_tick, snapshot: None, alerts: &alerts, deliveries: &[] };
+        store.commit(&tick).unwrap();
+        let damage = "UPDATE incidents SET alert = '{\"schema\": 1}' WHERE id = 'web-1'";
+        store.connection.execute(damage, []).unwrap();
+        let listed = store.summaries(10, None).unwrap();
+        let ids: Vec<&str> = listed.incidents.iter().map(|row| row.incident.as_str()).collect();
+        assert_eq!((ids, listed.unreadable), (vec!["web-2", "web-0"], 1));
+    }
 }

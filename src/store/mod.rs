@@ -22,8 +22,8 @@ use crate::time::Timestamp;
 
 pub use archive::StoreArchive;
 pub use changes::{CHANGES_MAX, Stored, Wanted};
-pub use feedback::{OPINION_CHARS_MAX, Opinion};
-pub use incidents::{Said, Summary, Whole};
+pub use feedback::{CauseError, OPINION_CHARS_MAX, Opinion};
+pub use incidents::{Listed, Said, Summary, Whole};
 pub use outbox::{Outgoing, RowState};
 pub use retention::Limits;
 

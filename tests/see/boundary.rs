@@ -1,45 +1,20 @@
-use std::collections::{BTreeMap, BTreeSet};
-
-use grayflag::engine::archive::MemoryArchive;
-use grayflag::engine::breakdown::Breakdowns;
-use grayflag::engine::correlate::Graph;
-use grayflag::engine::diagnose::{Scene, diagnose};
-use grayflag::engine::grid::WallClock;
-use grayflag::engine::past::{Past, Pattern};
-use grayflag::rules::{Rules, See};
+use grayflag::rules::See;
 use grayflag::time::{Span, Timestamp};
 use jiff::tz::TimeZone;
 
+use crate::scene::Stage;
 use crate::world::cause;
 
 /// What is said for and against a boundary when the trouble began within so many minutes.
 fn looks(zone: &str, onset: &str, minutes: i64) -> (Vec<String>, Vec<String>) {
     let onset: Timestamp = onset.parse().unwrap();
-    let rules = Rules { causes: vec![cause(See::AtBoundary)], ..Rules::default() };
-    let (services, trouble, graph) = (BTreeMap::new(), BTreeMap::new(), Graph::default());
-    let (clock, archive) = (WallClock::new(TimeZone::get(zone).unwrap()), MemoryArchive::default());
-    let (past, breakdowns) = (Past::default(), Breakdowns::default());
-    let scene = Scene {
-        rules: &rules,
-        services: &services,
-        tracks: &[],
-        graph: &graph,
-        changes: &[],
-        trouble: &trouble,
-        past: &past,
-        breakdowns: &breakdowns,
-        pattern: Pattern::new(),
-        members: BTreeSet::from(["shop".to_owned()]),
-        root: "shop".to_owned(),
-        findings: vec![],
-        onset_range: [onset, onset + Span::from_mins(minutes)],
-        onset,
-        at: (0, 0),
+    let stage = Stage {
+        onset: [onset, onset + Span::from_mins(minutes)],
         now: onset + Span::HOUR,
-        clock: &clock,
-        archive: &archive,
+        zone: TimeZone::get(zone).unwrap(),
+        ..Stage::at(onset)
     };
-    let named = diagnose(&scene).causes.remove(0);
+    let named = stage.named(vec![cause(See::AtBoundary)]).remove(0);
     (named.evidence_for, named.against)
 }
 

@@ -91,8 +91,54 @@ fn versions_are_mixed_when_two_ran_before_the_onset_and_still_do() {
     assert_eq!(run(-0.5, -0.5, 2).looks().0, Some(false), "a clean switch");
     let (seen, named) = run(3.0, 99.0, 4).looks();
     assert_eq!(seen, Some(false), "a rollback under way: {named:?}");
+    let (seen, named) = run(-999.0, 99.0, 2).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert!(named.culprit.labels.is_empty(), "both ran from the start: {named:?}");
     let alone = World::new(&[LOAD, P99], See::VersionsMixed);
     assert_eq!(alone.live(2, &|role, _, h, _| Some(slow(role, h))).looks().0, None);
+}
+
+#[test]
+fn of_two_versions_that_came_together_none_is_the_new_one() {
+    let instances: &[&str] = &["v1 a", "v1 b", "v2 c", "v2 d"];
+    let signals = [LOAD, (Role::Latency, "instance", instances), (Role::Version, "on", instances)];
+    let run = |from: f64| {
+        World::new(&signals, See::NewVersionWorse).live(2, &|role, who, h, _| {
+            let new = who.starts_with("v2");
+            let slow = role == "latency" && new && h >= 0.0;
+            (!new || h >= from).then_some(if slow { 1.6 } else { 1.0 })
+        })
+    };
+    let (seen, named) = run(-1.0).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    assert_eq!(named.culprit.labels["version"], "v2");
+    let (seen, named) = run(-999.0).looks();
+    assert_eq!(seen, None, "{named:?}");
+    assert_eq!(named.unknown, ["versions side by side: none came after the others"]);
+}
+
+#[test]
+fn attempts_that_do_not_grow_go_with_nothing() {
+    let signals = [LOAD, P99, (Role::Attempts, "", &[""][..]), (Role::Goodput, "", &[""][..])];
+    let told = |attempts: f64, goodput: f64| {
+        let world = World::new(&signals, See::GoodputFlatWhileAttemptsGrow);
+        let (seen, named) = world
+            .live(2, &|role, _, h, _| {
+                Some(match role {
+                    "attempts" if h >= 0.0 => attempts,
+                    "goodput" if h >= 0.0 => goodput,
+                    role => slow(role, h),
+                })
+            })
+            .looks();
+        (seen, format!("{:?} {:?} {:?}", named.evidence_for, named.against, named.unknown))
+    };
+    let (seen, text) = told(2.0, 0.9);
+    assert!(seen == Some(true) && text.contains("grow while goodput does not"), "{text}");
+    let (seen, text) = told(2.0, 2.0);
+    assert!(seen == Some(false) && text.contains("attempts and goodput grow together"), "{text}");
+    let (seen, text) = told(0.95, 1.0);
+    assert!(seen == Some(false) && text.contains("attempts do not grow"), "{text}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! not.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
 
+#[path = "../common/scene.rs"]
+mod scene;
 mod world;
 
 mod boundary;

@@ -52,25 +52,33 @@ pub(crate) fn start() -> Timestamp {
 
 impl World {
     /// Signals as (role, label, values): the label is a peer where it is called `instance`, a
-    /// dependency where it is called `dependency`.
+    /// dependency where it is called `dependency`, and both where it is called `on`: `v1 a` is
+    /// the peer `v1 a` of the version `v1`.
     pub(crate) fn new(signals: &[(Role, &str, &[&str])], see: See) -> Self {
         let (mut all, mut series) = (Vec::new(), Vec::new());
         for (role, label, values) in signals {
             let own = |name: &str| (*label == name).then(|| name.to_owned());
             all.push(Signal {
-                peer: own("instance"),
+                peer: own("instance").or_else(|| own("on")),
                 dependency: own("dependency"),
-                split: own("version").into_iter().collect(),
+                split: own("version")
+                    .or_else(|| own("on").map(|_| "version".to_owned()))
+                    .into_iter()
+                    .collect(),
                 min_effect: MinEffect { relative: 0.05, absolute: smallest(*role) },
                 ..Signal::plain(role.name(), *role)
             });
             for &value in *values {
                 let mut labels = Labels::new();
+                let (label, told) = match (*label, value.split_once(' ')) {
+                    ("on", Some((version, _))) => ("version", version),
+                    (label, _) => (label, value),
+                };
                 if !label.is_empty() {
-                    labels.insert((*label).to_owned(), value.to_owned());
+                    labels.insert(label.to_owned(), told.to_owned());
                 }
                 let of = |name: &str| own(name).map(|_| value.to_owned());
-                let (peer, dependency) = (of("instance"), of("dependency"));
+                let (peer, dependency) = (of("instance").or_else(|| of("on")), of("dependency"));
                 let one = Series::new(role.name(), "shop", peer, dependency, labels);
                 series.push((*role, Arc::new(one)));
             }
@@ -108,6 +116,7 @@ impl World {
         for ((role, series), noise) in self.series.iter().zip(&mut self.noise) {
             *noise = 0.6 * *noise + 0.8 * self.rng.sample::<f64, _>(StandardNormal);
             let label = series.labels.values().next().map_or("", String::as_str);
+            let label = series.peer.as_deref().unwrap_or(label);
             let Some(factor) = fate(role.name(), label, hours, load) else { continue };
             let usual = match role {
                 Role::Traffic => 100.0 * (0.4 * season + 0.03 * *noise).exp(),

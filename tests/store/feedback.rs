@@ -46,8 +46,13 @@ fn every_word_has_a_number_and_is_read_back_whole() {
     let store = open(&path);
     let all = store.feedback_after(0).unwrap();
     assert_eq!(all.iter().map(|word| word.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    let newest =
-        Feedback { number: 5, incident: "two".to_owned(), verdict: Verdict::False, cause: None };
+    let newest = Feedback {
+        number: 5,
+        at: START,
+        incident: "two".to_owned(),
+        verdict: Verdict::False,
+        cause: None,
+    };
     assert_eq!(store.feedback_after(4).unwrap(), [newest]);
     assert_eq!(store.feedback_after(5).unwrap(), []);
     let of_one: Vec<Opinion> = Verdict::ALL.map(|verdict| opinion("one", verdict)).to_vec();

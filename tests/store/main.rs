@@ -11,6 +11,7 @@ use grayflag::time::{Span, Timestamp};
 use tempfile::TempDir;
 
 mod archive;
+mod changes;
 mod crash;
 mod feedback;
 mod model;

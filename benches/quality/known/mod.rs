@@ -1,7 +1,7 @@
 //! Incidents whose cause is known, that others recorded or reconstructed: how well we name it,
 //! beside what others publish on the same data.
 
-mod data;
+pub(crate) mod data;
 mod deploys;
 mod petshop;
 mod slices;

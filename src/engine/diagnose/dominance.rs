@@ -1,6 +1,7 @@
 //! Whether one value of a label holds far more than its usual share.
 
 use crate::engine::breakdown::{Dominant, Known, toward_trouble};
+use crate::engine::detect::drift::Direction;
 use crate::engine::diagnose::evidence::Looked;
 use crate::engine::diagnose::scene::Scene;
 use crate::format;
@@ -12,13 +13,16 @@ use crate::series::Labels;
 pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> Looked {
     if let Some((known, signal, dominant)) = dominating(scene, of, label) {
         let (share, usual) = (format::share(dominant.share), format::share(dominant.usual_share));
-        let text = format!(
-            "{} {} has {share} of the {} of {} (usual {usual})",
-            known.question.label,
-            dominant.value,
-            signal.subject(),
-            scene.root
-        );
+        let (label, what, root) = (&known.question.label, signal.subject(), &scene.root);
+        let value = &dominant.value;
+        let text = match dominant.direction {
+            Direction::Up => {
+                format!("{label} {value} has {share} of the {what} of {root} (usual {usual})")
+            }
+            Direction::Down => format!(
+                "{label} {value} lost its share of the {what} of {root}: {share} (usual {usual})"
+            ),
+        };
         let names = Labels::from([(known.question.label.clone(), dominant.value.clone())]);
         return Looked { names, ..Looked::new(Some(true), text) };
     }
@@ -32,12 +36,14 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
         });
         return if can_be { Looked::idle() } else { Looked::unmeasured(subject) };
     }
-    // One value alone, or none, cannot be compared with anything.
-    if known.any(|(known, _)| known.division.as_ref().is_ok_and(|all| all.values > 1)) {
-        Looked::new(Some(false), format!("{subject}: no value stands out"))
-    } else {
-        Looked::new(None, format!("{subject}: could not be looked up"))
+    let mut why = String::new();
+    for (known, _) in known {
+        match &known.division {
+            Ok(_) => return Looked::new(Some(false), format!("{subject}: no value stands out")),
+            Err(reason) => why.clone_from(reason),
+        }
     }
+    Looked::new(None, format!("{subject}: {why}"))
 }
 
 /// The label and the value that hold the most beyond their usual share.

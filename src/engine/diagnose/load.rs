@@ -48,10 +48,14 @@ pub(super) fn goodput(scene: &Scene<'_>, view: View) -> Looked {
         (Some(false), _) => Some(false),
         _ => None,
     };
-    let text = match seen {
-        Some(true) => "attempts grow while goodput does not",
-        Some(false) => "attempts and goodput go together",
-        None => "attempts against goodput: not both measured",
+    let measured =
+        [Role::Attempts, Role::Goodput].iter().all(|role| scene.strongest(view, *role).is_some());
+    let text = match (seen, attempts) {
+        (Some(true), _) => "attempts grow while goodput does not",
+        (Some(false), Some(true)) => "attempts and goodput grow together",
+        (Some(false), _) => "attempts do not grow",
+        (None, _) if measured => "attempts against goodput: not clear whether they grow",
+        (None, _) => "attempts against goodput: not both measured",
     };
     Looked::new(seen, text.to_owned())
 }

@@ -25,8 +25,10 @@ const LABEL: &str = "version";
 /// Old and new version's peers at the same moment, on the roles that hurt.
 pub(super) fn new_worse(scene: &Scene<'_>) -> Looked {
     let unknown = |why: &str| Looked::new(None, format!("versions side by side: {why}"));
-    let Some(Versions { name, new, old, since }) = versions_running(scene) else {
-        return Looked::idle();
+    let Versions { name, new, old, since } = match versions_running(scene) {
+        Ok(Some(versions)) => versions,
+        Ok(None) => return Looked::idle(),
+        Err(why) => return unknown(why),
     };
     if scene.at.0 - since < VERSION_BLOCKS_MIN {
         return unknown("the new one has only just come");
@@ -72,23 +74,38 @@ struct Versions {
     since: i64,
 }
 
-/// Peers on the newest version and peers on older ones, when both run.
-fn versions_running(scene: &Scene<'_>) -> Option<Versions> {
+/// Peers on the newest version and peers on older ones, when both run; or why nobody can say
+/// which is which.
+fn versions_running(scene: &Scene<'_>) -> Result<Option<Versions>, &'static str> {
     let running: Vec<&Tracked> = scene
         .series_of(View::Inside, Role::Version)
         .filter(|t| t.history.at(scene.at.0).is_finite() && !t.peers.is_empty())
         .collect();
-    let newest = running.iter().max_by_key(|t| t.history.first())?;
-    let new: Vec<String> = present(newest, scene.at.0);
-    let old: Vec<String> = running
-        .iter()
-        .filter(|t| t.series.id != newest.series.id)
-        .flat_map(|t| present(t, scene.at.0))
-        .filter(|peer| !new.contains(peer))
-        .collect();
-    let since = newest.history.first()?;
-    let name = version_of(newest);
-    (!new.is_empty() && !old.is_empty()).then_some(Versions { name, new, old, since })
+    if running.len() < 2 {
+        return Ok(None);
+    }
+    let newest = newest(&running).ok_or("none came after the others")?;
+    let is_new = |tracked: &Tracked| newest.iter().any(|new| new.series.id == tracked.series.id);
+    let here = |tracked: &&Tracked| present(tracked, scene.at.0);
+    let new: Vec<String> = newest.iter().flat_map(here).collect();
+    let old = running.iter().filter(|tracked| !is_new(tracked)).flat_map(here);
+    let old: Vec<String> = old.filter(|peer| !new.contains(peer)).collect();
+    let [first, ..] = newest[..] else { return Ok(None) };
+    let (Some(since), name) = (first.history.first(), version_of(first)) else { return Ok(None) };
+    let both = !new.is_empty() && !old.is_empty();
+    Ok(both.then_some(Versions { name, new, old, since }))
+}
+
+/// The series of the version that came last; none where all came together or several did last:
+/// then which is the new one is anybody's guess.
+fn newest<'a>(running: &[&'a Tracked]) -> Option<Vec<&'a Tracked>> {
+    let last = running.iter().filter_map(|tracked| tracked.history.first()).max()?;
+    let came_last = |tracked: &&&Tracked| tracked.history.first() == Some(last);
+    let newest: Vec<&Tracked> = running.iter().filter(came_last).copied().collect();
+    let name = version_of(newest.first()?);
+    let one = newest.len() == 1
+        || (name.is_some() && newest.iter().all(|tracked| version_of(tracked) == name));
+    (one && newest.len() < running.len()).then_some(newest)
 }
 
 /// Two or more versions run now, and did when the trouble began.
@@ -110,13 +127,8 @@ pub(super) fn mixed(scene: &Scene<'_>) -> Looked {
     }
     let since = (scene.at.0 - PRESENCE_BLOCKS..scene.at.0).rev().take_while(|&b| count(b) > 1);
     let since = block_start(since.last().unwrap_or(scene.at.0));
-    let names: Labels = running
-        .iter()
-        .max_by_key(|tracked| tracked.history.first())
-        .and_then(|newest| version_of(newest))
-        .map(|name| (LABEL.to_owned(), name))
-        .into_iter()
-        .collect();
+    let name = newest(&running).and_then(|newest| version_of(newest.first()?));
+    let names: Labels = name.map(|name| (LABEL.to_owned(), name)).into_iter().collect();
     let versions: Vec<String> = running.iter().filter_map(|t| version_of(t)).collect();
     let at = format::clock(since, scene.now);
     let seen = since <= scene.onset_range[1] + ONSET_SLACK;

@@ -1,0 +1,72 @@
+//! A scene for the causes: the trouble of `shop`, a service that nothing is known of but what a
+//! test says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grayflag::engine::alert::NamedCause;
+use grayflag::engine::archive::MemoryArchive;
+use grayflag::engine::breakdown::Breakdowns;
+use grayflag::engine::correlate::Graph;
+use grayflag::engine::diagnose::{Scene, diagnose};
+use grayflag::engine::grid::{WallClock, block_of};
+use grayflag::engine::past::{Past, Pattern};
+use grayflag::engine::service::Service;
+use grayflag::rules::{Cause, Rules};
+use grayflag::series::Change;
+use grayflag::time::Timestamp;
+use jiff::tz::TimeZone;
+
+/// What is known beside the causes.
+pub(crate) struct Stage {
+    /// When the trouble began, at the earliest and at the latest.
+    pub(crate) onset: [Timestamp; 2],
+    pub(crate) now: Timestamp,
+    pub(crate) shop: Option<Service>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) past: Past,
+    pub(crate) pattern: Pattern,
+    pub(crate) zone: TimeZone,
+}
+
+impl Stage {
+    /// Nothing is known but when the trouble began, which is now.
+    pub(crate) fn at(onset: Timestamp) -> Self {
+        Self {
+            onset: [onset, onset],
+            now: onset,
+            shop: None,
+            changes: vec![],
+            past: Past::default(),
+            pattern: Pattern::new(),
+            zone: TimeZone::UTC,
+        }
+    }
+
+    /// What is named, of these causes.
+    pub(crate) fn named(self, causes: Vec<Cause>) -> Vec<NamedCause> {
+        let rules = Rules { causes, ..Rules::default() };
+        let services: BTreeMap<String, Service> =
+            self.shop.map(|shop| ("shop".to_owned(), shop)).into_iter().collect();
+        let scene = Scene {
+            rules: &rules,
+            services: &services,
+            tracks: &[],
+            graph: &Graph::default(),
+            changes: &self.changes,
+            trouble: &BTreeMap::new(),
+            archive: &MemoryArchive::default(),
+            breakdowns: &Breakdowns::default(),
+            past: &self.past,
+            clock: &WallClock::new(self.zone),
+            members: BTreeSet::from(["shop".to_owned()]),
+            root: "shop".to_owned(),
+            findings: vec![],
+            pattern: self.pattern,
+            onset_range: self.onset,
+            onset: self.onset[0],
+            at: (block_of(self.onset[0]), 0),
+            now: self.now,
+        };
+        diagnose(&scene).causes
+    }
+}
