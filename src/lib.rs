@@ -25,6 +25,8 @@ pub mod lab;
 pub mod notify;
 pub mod source;
 
+pub mod coverage;
+pub mod discover;
 pub mod replay;
 
 pub mod config;

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["rules"],
     &["engine"],
     &["changes", "store", "notify", "source", "lab", "replay", "http"],
+    &["coverage", "discover"],
     &["config"],
     &["rule_test"],
     // Only what stands below this line may know what time it is.

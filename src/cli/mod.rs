@@ -3,7 +3,9 @@
 
 pub mod check;
 pub mod check_backend;
+pub mod coverage;
 pub mod demo;
+pub mod discover;
 mod failure;
 pub mod feedback;
 mod logging;
@@ -71,6 +73,22 @@ enum Command {
         #[command(flatten)]
         args: replay::ReplayArgs,
     },
+    /// Look at a backend: which packs of signals fit, and a configuration to start from
+    #[command(after_long_help = DISCOVER_HELP)]
+    Discover {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: discover::DiscoverArgs,
+    },
+    /// Say what would be seen of each service, and what would not
+    #[command(after_long_help = COVERAGE_HELP)]
+    Coverage {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: coverage::CoverageArgs,
+    },
     /// List the incidents that the daemon has told
     Incidents {
         #[command(flatten)]
@@ -112,6 +130,31 @@ Examples:
 
 Learns from the history before --from (poll.history), gives no alerts for it, then gives what
 `grayflag run` would have given from --from to --to. Touches neither store nor receivers.
+
+Exit status: 0 done, 2 could not be done.";
+
+const DISCOVER_HELP: &str = "\
+Examples:
+  grayflag discover --url http://127.0.0.1:9090
+  grayflag discover --url http://127.0.0.1:9090 --write .
+
+Asks the backend for the metrics that the built-in packs need, tries the queries of those that it
+has, and says why the others do not fit. With --write, it leaves a grayflag.toml and the packs
+that fit, signals without data behind `#`; no file that is there is touched. Without --url, the
+source of the configuration is asked: headers, tokens and certificates are taken from there.
+
+Exit status: 0 done, 2 could not be done.";
+
+const COVERAGE_HELP: &str = "\
+Examples:
+  grayflag coverage
+  grayflag coverage --service checkout
+  grayflag coverage --format html > coverage.html
+
+Asks every signal's query now, a day and a week ago. A role of a service is bound (a signal gives
+it), silent (it had data in the last week and has none now) or missing; then come the questions
+of the review that nothing would answer, the causes that nothing would show, and packs that would
+add what is missing.
 
 Exit status: 0 done, 2 could not be done.";
 
@@ -176,6 +219,16 @@ pub fn main() -> ExitCode {
             Command::Check { config, backend } => check(&config.config, backend).await,
             Command::Replay { config, args } => {
                 replay::run(load(&config.config)?, args, stop).await
+            }
+            Command::Discover { config, args } => {
+                let source = match args.backend() {
+                    Some(source) => source,
+                    None => load(&config.config)?.source,
+                };
+                discover::run(source, args, &mut io::stdout()).await
+            }
+            Command::Coverage { config, args } => {
+                coverage::run(load(&config.config)?, args, &mut io::stdout()).await
             }
             Command::Incidents { config, args } => {
                 feedback::list(&load(&config.config)?, &args, &mut io::stdout())

@@ -6,14 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::world::reason;
-use crate::problem::{At, Problem, Problems, SourceFile, Table, quoted};
-use crate::rules::{builtin_causes, builtin_signals};
+use crate::problem::{At, Problem, Problems, SourceFile, Table, did_you_mean, quoted};
+use crate::rules::{builtin_causes, builtin_signals, packs};
 
 /// More rule files than this are refused.
 pub const RULE_FILES_MAX: usize = 1_000;
 
-/// In a list of files: all that come with the program.
+/// In a list of files: all that is read by default, as it comes with the program.
 const BUILT_IN: &str = "builtin";
+
+/// Before the name of a pack, or before [`CAUSES`]: that part of what comes with the program.
+const BUILT_IN_PART: &str = "builtin:";
+
+/// Every cause that comes with the program.
+const CAUSES: &str = "causes";
 
 /// Files that come with the program.
 type BuiltIn = fn() -> Vec<SourceFile>;
@@ -79,6 +85,12 @@ pub(crate) fn named(table: &Table<'_>, key: &'static str, context: &Context<'_>)
             }
             continue;
         }
+        if let Some(part) = text.value.strip_prefix(BUILT_IN_PART) {
+            if seen.insert(PathBuf::from(text.value)) {
+                read.files.extend(builtin_part(table, key, &text, part));
+            }
+            continue;
+        }
         for path in matches(table, key, context, &text) {
             if seen.insert(path.clone()) {
                 add(&mut read, context, &path, |what| table.wrong(key, &text.at, &what));
@@ -90,6 +102,27 @@ pub(crate) fn named(table: &Table<'_>, key: &'static str, context: &Context<'_>)
         table.wrong(key, &table.at_value(key), &what);
     }
     read
+}
+
+/// The files of one pack, or of all causes.
+fn builtin_part(
+    table: &Table<'_>,
+    key: &'static str,
+    text: &At<&str>,
+    part: &str,
+) -> Vec<SourceFile> {
+    if part == CAUSES {
+        return builtin_causes();
+    }
+    let found: Vec<SourceFile> =
+        packs().filter(|pack| pack.name == part).map(|pack| pack.file()).collect();
+    if found.is_empty() {
+        let what = format!("no pack is called {}", quoted(part));
+        let known = packs().map(|pack| pack.name).chain([CAUSES]);
+        let hint = did_you_mean(part, known, "packs").unwrap_or_default();
+        table.wrong_hint(key, &text.at, &what, &hint);
+    }
+    found
 }
 
 fn add(read: &mut RuleFiles, context: &Context<'_>, path: &Path, wrong: impl FnOnce(String)) {

@@ -12,9 +12,52 @@ macro_rules! shipped {
     };
 }
 
-const HTTP: (&str, &str) = shipped!("rules/signals/http.toml");
-
 const LAB: (&str, &str) = shipped!("rules/signals/lab.toml");
+
+/// Signals by what exposes them.
+const PACKS: [(&str, &str); 38] = [
+    shipped!("rules/signals/cache-memcached.toml"),
+    shipped!("rules/signals/cache-micrometer.toml"),
+    shipped!("rules/signals/cache-redis.toml"),
+    shipped!("rules/signals/db-cockroach.toml"),
+    shipped!("rules/signals/db-conflicts-otel.toml"),
+    shipped!("rules/signals/db-mongo.toml"),
+    shipped!("rules/signals/db-mysql.toml"),
+    shipped!("rules/signals/db-postgres.toml"),
+    shipped!("rules/signals/envoy.toml"),
+    shipped!("rules/signals/grpc-go.toml"),
+    shipped!("rules/signals/grpc-otel.toml"),
+    shipped!("rules/signals/haproxy.toml"),
+    shipped!("rules/signals/http.toml"),
+    shipped!("rules/signals/http-django.toml"),
+    shipped!("rules/signals/http-rails.toml"),
+    shipped!("rules/signals/http-spans.toml"),
+    shipped!("rules/signals/http-spring.toml"),
+    shipped!("rules/signals/ingress-nginx.toml"),
+    shipped!("rules/signals/istio.toml"),
+    shipped!("rules/signals/kubernetes.toml"),
+    shipped!("rules/signals/logs-pipeline.toml"),
+    shipped!("rules/signals/machine-node.toml"),
+    shipped!("rules/signals/pool-go-sql.toml"),
+    shipped!("rules/signals/pool-hikari.toml"),
+    shipped!("rules/signals/pool-pgbouncer.toml"),
+    shipped!("rules/signals/pool-pgx.toml"),
+    shipped!("rules/signals/prometheus.toml"),
+    shipped!("rules/signals/queue-celery.toml"),
+    shipped!("rules/signals/queue-kafka.toml"),
+    shipped!("rules/signals/queue-rabbitmq.toml"),
+    shipped!("rules/signals/queue-sidekiq.toml"),
+    shipped!("rules/signals/queue-sqs.toml"),
+    shipped!("rules/signals/runtime-go.toml"),
+    shipped!("rules/signals/runtime-jvm.toml"),
+    shipped!("rules/signals/runtime-node.toml"),
+    shipped!("rules/signals/runtime-process.toml"),
+    shipped!("rules/signals/service-graph.toml"),
+    shipped!("rules/signals/traefik.toml"),
+];
+
+/// The pack that is used where a user names no files.
+const DEFAULT_PACK: &str = "http";
 
 const CAUSES: [(&str, &str); 21] = [
     shipped!("rules/causes/bad-deploy.toml"),
@@ -56,7 +99,41 @@ pub fn builtin_lab() -> Vec<SourceFile> {
 
 /// The signals that most services have: HTTP, RPC and database clients.
 pub fn builtin_signals() -> Vec<SourceFile> {
-    vec![file(HTTP)]
+    packs().filter(|pack| pack.name == DEFAULT_PACK).map(|pack| pack.file()).collect()
+}
+
+/// Signals that belong together because one program exposes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name: that of the file, without `.toml`.
+    pub name: &'static str,
+    /// Its path in the repository.
+    path: &'static str,
+    /// The rule file.
+    pub text: &'static str,
+}
+
+impl Pack {
+    /// What it is for: the first sentence of the file.
+    pub fn about(&self) -> String {
+        let comment = self.text.lines().map_while(|line| line.strip_prefix('#'));
+        let text: Vec<&str> = comment.map(str::trim).collect();
+        let text = text.join(" ");
+        text.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
+    }
+
+    /// The rule file, as if it had been read.
+    pub fn file(&self) -> SourceFile {
+        file((self.path, self.text))
+    }
+}
+
+/// Every pack that the program brings along, in order of name.
+pub fn packs() -> impl Iterator<Item = Pack> {
+    PACKS.into_iter().filter_map(|(path, text)| {
+        let name = path.rsplit('/').next()?.strip_suffix(".toml")?;
+        Some(Pack { name, path, text })
+    })
 }
 
 /// Every cause, in order of name.
@@ -87,12 +164,24 @@ mod tests {
                 shipped.insert(format!("built-in {folder}/{name}"));
             }
         }
-        let files: BTreeSet<String> = builtin()
+        let packs: Vec<SourceFile> = packs().map(|pack| pack.file()).collect();
+        let files: BTreeSet<String> = packs
             .iter()
             .chain(&builtin_lab())
             .map(|file| file.path.display().to_string())
             .collect();
         assert_eq!(files, shipped);
+    }
+
+    #[test]
+    fn packs_can_be_used_together_and_say_what_they_are_for() {
+        let files: Vec<SourceFile> = packs().map(|pack| pack.file()).collect();
+        let (set, problems) = load(&files);
+        assert!(problems.is_empty(), "{}", problems.render(false));
+        assert!(set.signals.iter().all(|signal| !signal.requires.is_empty()));
+        for pack in packs() {
+            assert!(pack.about().len() > 20, "{}: {}", pack.name, pack.about());
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod promql;
 mod role;
 mod template;
 
-pub use builtin::{builtin, builtin_causes, builtin_lab, builtin_signals};
+pub use builtin::{Pack, builtin, builtin_causes, builtin_lab, builtin_signals, packs};
 pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, load};
 pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
 pub use parse_change::LASTS_MAX;

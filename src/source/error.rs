@@ -180,7 +180,7 @@ impl SourceError {
 
     /// Whether this may say something about the backend: a body without end is either too many
     /// series or no answer at all, and only another question tells.
-    pub(super) const fn may_be_about_backend(&self) -> bool {
+    pub const fn may_be_about_backend(&self) -> bool {
         self.is_about_backend() || matches!(self, Self::TooLarge { .. })
     }
 

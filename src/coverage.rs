@@ -1,0 +1,296 @@
+//! What would be seen of each service, and what would not: services × roles, the review's ten
+//! questions, and the causes that nothing could show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::rules::{Cause, Role, RoleState, Rules, See, Signal, load, packs};
+use crate::source::{Prometheus, SourceError};
+use crate::time::{Span, Timestamp};
+
+/// A service that had data this long ago and has none now is silent.
+const BEFORE: [Span; 2] = [Span::DAY, Span::WEEK];
+/// Services shown; a fleet of more is looked at by owner.
+const SERVICES_MAX: usize = 2_000;
+
+/// Evidence so many times as likely under a cause as under the others speaks clearly for it.
+const CLEAR_RATIO: f64 = 2.0;
+
+/// The review checklist: a question, and the roles of which one must be seen to answer it.
+const QUESTIONS: [(&str, &[Role]); 10] = [
+    ("two callers deciding before either commits", &[Role::Conflicts]),
+    ("an invariant that only the application keeps", &[Role::Conflicts, Role::LockWait]),
+    ("success that times out on the way back", &[Role::Retries, Role::Goodput]),
+    ("a retry that repeats a side effect", &[Role::Retries, Role::Conflicts]),
+    ("stale queued work", &[Role::QueueAge, Role::Staleness]),
+    ("caches of processes that differ", &[Role::CacheHit]),
+    ("a tenant, key or row that becomes hot", &[]),
+    ("old and new code on the same data", &[Role::Version]),
+    ("rising retries, queue age, lock wait", &[Role::Retries, Role::QueueAge, Role::LockWait]),
+    ("shedding before corruption", &[Role::Throttled, Role::Goodput]),
+];
+
+/// How well a role of a service is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// A signal is bound to it and has data.
+    Bound,
+    /// A signal is bound to it and had data in the last week, and has none now.
+    Silent,
+    /// No signal gives it for this service.
+    Missing,
+}
+
+/// What would be seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// When the backend was asked.
+    pub at: Timestamp,
+    /// Services in order of name.
+    pub services: Vec<Service>,
+    /// For each role that some service lacks: packs that would give it.
+    pub packs: BTreeMap<String, Vec<String>>,
+    /// Queries that the backend refused, by signal.
+    pub problems: BTreeMap<String, String>,
+}
+
+/// What would be seen of one service.
+#[derive(Clone, Debug, Serialize)]
+pub struct Service {
+    /// Its name.
+    pub service: String,
+    /// Every role that a cause speaks of.
+    pub roles: Vec<Covered>,
+    /// The review's questions and whether metrics can answer them.
+    pub questions: Vec<Answered>,
+    /// Causes that could not be told from others, because nothing that speaks clearly for them can
+    /// be looked up.
+    pub blind: Vec<String>,
+}
+
+/// A role of a service.
+#[derive(Clone, Debug, Serialize)]
+pub struct Covered {
+    /// The role.
+    pub role: String,
+    /// How well it is seen.
+    pub state: State,
+    /// The signals that give it, or gave it.
+    pub signals: Vec<String>,
+}
+
+/// A question of the review.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answered {
+    /// What could be wrong.
+    pub question: String,
+    /// Whether some role that would show it is seen.
+    pub answered: bool,
+    /// The roles that would show it.
+    pub roles: Vec<String>,
+}
+
+/// What signals gave: rows now, and rows earlier.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Services with rows now, by signal.
+    pub now: BTreeMap<String, BTreeSet<String>>,
+    /// Services with rows a day or a week ago, by signal.
+    pub before: BTreeMap<String, BTreeSet<String>>,
+    /// Queries that the backend refused, by signal.
+    pub problems: BTreeMap<String, String>,
+}
+
+/// Asks every signal's query now, a day and a week ago. `told` hears how many are done.
+///
+/// # Errors
+///
+/// When the backend cannot be asked at all.
+pub async fn ask(
+    source: &Prometheus,
+    rules: &Rules,
+    at: Timestamp,
+    mut told: impl FnMut(u64),
+) -> Result<Rows, SourceError> {
+    let mut rows = Rows::default();
+    for (done, signal) in rules.signals.iter().enumerate() {
+        told(done as u64);
+        for (back, past) in std::iter::once((Span::ZERO, false)).chain(BEFORE.map(|b| (b, true))) {
+            let answer = source.query(&signal.query, at - signal.delay - back).await;
+            let services = match answer {
+                Ok(answer) => answer.into_iter().filter_map(|mut row| {
+                    row.labels.remove(&signal.service).filter(|name| !name.is_empty())
+                }),
+                Err(error) if error.may_be_about_backend() => return Err(error),
+                Err(error) => {
+                    rows.problems.insert(signal.name.clone(), error.to_string());
+                    break;
+                }
+            };
+            let seen = if past { &mut rows.before } else { &mut rows.now };
+            seen.entry(signal.name.clone()).or_default().extend(services);
+        }
+    }
+    Ok(rows)
+}
+
+/// What is seen of each service that a signal or the configuration names.
+pub fn coverage(rules: &Rules, rows: Rows, at: Timestamp) -> Coverage {
+    let mut names: BTreeSet<&String> = rules.services.keys().collect();
+    names.extend(rows.now.values().chain(rows.before.values()).flatten());
+    let roles = roles_of(&rules.causes);
+    let services: Vec<Service> =
+        names.into_iter().take(SERVICES_MAX).map(|name| one(rules, &rows, &roles, name)).collect();
+    let lacking: BTreeSet<&str> = services
+        .iter()
+        .flat_map(|service| &service.roles)
+        .filter(|covered| covered.state == State::Missing)
+        .map(|covered| covered.role.as_str())
+        .collect();
+    let packs = packs_for(&lacking);
+    Coverage { at, services, packs, problems: rows.problems }
+}
+
+fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Service {
+    let has = |rows: &BTreeMap<String, BTreeSet<String>>, signal: &Signal| {
+        rows.get(&signal.name).is_some_and(|services| services.contains(service))
+    };
+    let covered = |role: Role| {
+        let of_role = || rules.signals.iter().filter(|signal| signal.role == role);
+        let bound: Vec<&Signal> = of_role().filter(|signal| has(&rows.now, signal)).collect();
+        let silent: Vec<&Signal> = of_role().filter(|signal| has(&rows.before, signal)).collect();
+        let (state, signals) = match (bound.is_empty(), silent.is_empty()) {
+            (false, _) => (State::Bound, bound),
+            (true, false) => (State::Silent, silent),
+            (true, true) => (State::Missing, Vec::new()),
+        };
+        let signals = signals.into_iter().map(|signal| signal.name.clone()).collect();
+        Covered { role: role.name().to_owned(), state, signals }
+    };
+    let roles_seen: Vec<Covered> = roles.iter().map(|role| covered(*role)).collect();
+    let seen = |role: Role| covered(role).state == State::Bound;
+    let broken_down =
+        rules.signals.iter().any(|signal| signal.breakdown.is_some() && has(&rows.now, signal));
+    let peers = rules
+        .signals
+        .iter()
+        .any(|s| s.role == Role::CacheHit && s.peer.is_some() && has(&rows.now, s));
+    let deploys = !rules.changes.is_empty() || !rules.told.is_empty();
+    let questions = QUESTIONS.iter().map(|(question, needs)| {
+        let answered = match needs {
+            [] => broken_down,
+            [Role::CacheHit] => peers,
+            [Role::Version] => deploys || seen(Role::Version),
+            [first, Role::Goodput] => seen(*first) && seen(Role::Goodput),
+            some => some.iter().any(|role| seen(*role)),
+        };
+        let roles = needs.iter().map(|role| role.name().to_owned()).collect();
+        Answered { question: (*question).to_owned(), answered, roles }
+    });
+    let blind = rules.causes.iter().filter(|cause| is_blind(rules, cause, &seen, broken_down));
+    Service {
+        service: service.to_owned(),
+        questions: questions.collect(),
+        blind: blind.map(|cause| cause.id.clone()).collect(),
+        roles: roles_seen,
+    }
+}
+
+/// Every role that the causes speak of.
+fn roles_of(causes: &[Cause]) -> BTreeSet<Role> {
+    let evidence = causes.iter().flat_map(|cause| &cause.evidence);
+    evidence
+        .flat_map(|evidence| match &evidence.see {
+            See::RoleIs { role, .. } => vec![*role],
+            See::Order { first, then, .. } => vec![*first, *then],
+            See::PeerApart { of: Some(role) } | See::ValueDominates { of: Some(role), .. } => {
+                vec![*role]
+            }
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+/// Whether nothing that speaks clearly for a cause could be looked up.
+fn is_blind(rules: &Rules, cause: &Cause, seen: &dyn Fn(Role) -> bool, breakdowns: bool) -> bool {
+    let told =
+        |kind| rules.changes.iter().any(|change| change.kind == kind) || rules.told.contains(&kind);
+    let visible = |see: &See| match see {
+        See::RoleIs { is: RoleState::Normal, .. } => false,
+        See::RoleIs { role, .. } | See::PeerApart { of: Some(role) } => seen(*role),
+        See::Order { first, then, .. } => seen(*first) && seen(*then),
+        See::Change { kinds, .. } => kinds.iter().any(|kind| told(*kind)),
+        See::WindowsWorse { kind } => told(*kind),
+        See::ValueDominates { .. } => breakdowns,
+        // Any signal shows these.
+        _ => true,
+    };
+    let mut clear =
+        cause.evidence.iter().filter(|e| e.likely >= CLEAR_RATIO * e.otherwise).peekable();
+    clear.peek().is_some() && !clear.any(|evidence| visible(&evidence.see))
+}
+
+/// The packs with a signal of each role.
+fn packs_for(roles: &BTreeSet<&str>) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pack in packs() {
+        let signals = load(&[pack.file()]).0.signals;
+        let given: BTreeSet<&str> = signals.iter().map(|signal| signal.role.name()).collect();
+        for role in given.intersection(roles) {
+            found.entry((*role).to_owned()).or_default().push(pack.name.to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{RuleSet, builtin_causes};
+
+    fn rules(signals: Vec<Signal>) -> Rules {
+        let (RuleSet { causes, .. }, _) = load(&builtin_causes());
+        Rules { signals, causes, ..Rules::default() }
+    }
+
+    fn seen(signal: &str, services: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+        let services = services.iter().map(|&name| name.to_owned()).collect();
+        BTreeMap::from([(signal.to_owned(), services)])
+    }
+
+    #[test]
+    fn a_role_is_bound_silent_or_missing() {
+        let rules = rules(vec![
+            Signal::plain("q", Role::QueueAge),
+            Signal::plain("l", Role::Latency),
+            Signal::plain("r", Role::Retries),
+        ]);
+        let mut rows = Rows { now: seen("l", &["web"]), ..Rows::default() };
+        rows.before = seen("q", &["web", "jobs"]);
+        let coverage = coverage(&rules, rows, Timestamp::from_secs(0));
+        let of = |service: &str, role: &str| {
+            let service = coverage.services.iter().find(|s| s.service == service).unwrap();
+            service.roles.iter().find(|covered| covered.role == role).unwrap().state
+        };
+        assert_eq!(of("web", "latency"), State::Bound);
+        assert_eq!(of("web", "queue_age"), State::Silent);
+        assert_eq!(of("web", "retries"), State::Missing);
+        assert_eq!(of("jobs", "latency"), State::Missing);
+        assert!(coverage.packs["retries"].contains(&"envoy".to_owned()));
+        assert!(!coverage.packs.contains_key("latency_typical_of_nothing"));
+    }
+
+    #[test]
+    fn a_cause_without_any_sign_is_blind() {
+        let rules = rules(vec![Signal::plain("m", Role::Memory)]);
+        let rows = Rows { now: seen("m", &["web"]), ..Rows::default() };
+        let coverage = coverage(&rules, rows, Timestamp::from_secs(0));
+        let blind = &coverage.services[0].blind;
+        assert!(blind.contains(&"queue-backlog".to_owned()), "{blind:?}");
+        assert!(!blind.contains(&"resource-leak".to_owned()), "{blind:?}");
+        let stale = coverage.services[0].questions.iter().find(|q| q.question.contains("stale"));
+        assert!(!stale.unwrap().answered);
+    }
+}
