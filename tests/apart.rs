@@ -73,6 +73,12 @@ fn engine() -> Engine {
     Engine::new(rules(), settings())
 }
 
+/// Who answers, by instance and tick, and which version it says to run, by instance and block.
+struct Scrapes<'a> {
+    answers: &'a dyn Fn(usize, i64) -> bool,
+    version: &'a dyn Fn(usize, i64) -> Option<&'static str>,
+}
+
 /// A service with a day's season, noise that all instances share and noise of their own.
 struct Fleet {
     rng: ChaCha8Rng,
@@ -113,6 +119,41 @@ impl Fleet {
         let series = Arc::new(Series::new("traffic", "shop", None, None, Labels::new()));
         batch.samples.push(Sample { series, value: 100.0 * (0.5 * season).exp() });
         batch
+    }
+
+    /// As [`Self::live`], five ticks per block.
+    fn live_by_minutes(
+        &mut self,
+        engine: &mut Engine,
+        (from, to): (i64, i64),
+        factor: impl Fn(usize, &str, i64) -> Option<f64>,
+        Scrapes { answers, version }: Scrapes<'_>,
+    ) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for block in from..to {
+            let whole = self.batch(block, &factor);
+            for tick in 5 * block..5 * block + 5 {
+                let mut batch = Batch { span: Span::MINUTE, ..whole.clone() };
+                for (instance, name) in NAMES.iter().enumerate().take(4) {
+                    let labels =
+                        [("instance", *name), ("version", version(instance, block).unwrap_or(""))];
+                    let labels: Labels =
+                        labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into();
+                    let peer = Some((*name).to_owned());
+                    let series = Arc::new(Series::new("build", "shop", peer, None, labels));
+                    if version(instance, block).is_some() {
+                        batch.samples.push(Sample { series, value: 1.0 });
+                    }
+                }
+                batch.samples.retain(|sample| {
+                    let of = |name: &str| sample.series.peer.as_deref() == Some(name);
+                    NAMES.iter().position(|name| of(name)).is_none_or(|i| answers(i, tick))
+                });
+                let at = start() + Span::MINUTE.times(tick);
+                alerts.extend(engine.step(at, &batch).alerts);
+            }
+        }
+        alerts
     }
 
     fn live(
@@ -174,6 +215,61 @@ fn one_of_four_instances_that_slows_is_told_by_name() {
         // `--scores` has a row per series that was measured, and no other.
         assert_eq!(engine.scores().len(), 4);
     }
+}
+
+#[test]
+fn scrapes_that_fail_now_and_then_hide_nobody() {
+    let settings = Settings { interval: Span::MINUTE, ..settings() };
+    let (mut engine, mut fleet) = (Engine::new(rules(), settings), Fleet::new(1_004));
+    fleet.live(&mut engine, (start() - HISTORY, hours(0)), first(4));
+    // In every other block somebody misses one tick of five.
+    let answers = |instance: usize, tick: i64| tick % 40 != 10 * i64::try_from(instance).unwrap();
+    let alerts = fleet.live_by_minutes(
+        &mut engine,
+        (0, 18 * 12),
+        |instance, signal, block| {
+            let slow = instance == 2 && signal == "p99" && 8 * 12 <= block;
+            (instance < 4).then_some(if slow { 1.3 } else { 1.0 })
+        },
+        Scrapes { answers: &answers, version: &|_, _| None },
+    );
+    let told = firing(&alerts);
+    assert_eq!(told.len(), 1, "{:#?}", said(&alerts));
+    assert!(hours(8) < told[0].at && told[0].at <= hours(11), "{:#?}", said(&alerts));
+    assert_eq!(told[0].signals[0].labels["instance"], "c");
+}
+
+#[test]
+fn a_new_version_is_given_its_hour() {
+    let settings = Settings { interval: Span::MINUTE, ..settings() };
+    let mut rules = Rules::clone(&rules());
+    let build = signal("build", Role::Version, Some("instance"));
+    rules.signals.push(Signal { split: vec!["version".to_owned()], ..build });
+    let told = |told_of: &dyn Fn(usize, i64) -> &'static str| {
+        let mut engine = Engine::new(Arc::new(rules.clone()), settings.clone());
+        let mut fleet = Fleet::new(1_005);
+        fleet.live(&mut engine, (start() - HISTORY, hours(0)), first(4));
+        // One after the other is started anew within a minute, and slow for half an hour.
+        let since =
+            |instance: usize, block: i64| block - 96 - 12 * i64::try_from(instance).unwrap();
+        let alerts = fleet.live_by_minutes(
+            &mut engine,
+            (0, 14 * 12),
+            |instance, signal, block| {
+                let cold = (0..6).contains(&since(instance, block)) && signal != "hits";
+                (instance < 4).then_some(if cold { 2.5 } else { 1.0 })
+            },
+            Scrapes {
+                answers: &|instance, tick| {
+                    since(instance, tick.div_euclid(5)) != 0 || tick % 5 != 0
+                },
+                version: &|instance, block| Some(told_of(instance, since(instance, block))),
+            },
+        );
+        firing(&alerts).len()
+    };
+    assert_eq!(told(&|_, since| if since < 0 { "v1" } else { "v2" }), 0);
+    assert!(told(&|_, _| "v1") > 0, "where nobody says that it began anew, it is news");
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) {
     let fleets = options.fleets.unwrap_or(FLEETS);
     let seeds: Vec<u64> = (0..fleets).map(|n| options.seed + n).collect();
     let judged: Vec<Judged> =
-        spread("causes", &seeds, |&seed| judge_seed(seed)).into_iter().flatten().collect();
+        spread("causes", &seeds, |&seed| judge_seed(seed, options)).into_iter().flatten().collect();
     if let Some(path) = &options.looks {
         let lines: Vec<&str> = judged.iter().flat_map(|j| &j.looks).map(String::as_str).collect();
         std::fs::write(path, lines.join("\n")).unwrap();
@@ -122,7 +122,7 @@ fn prose(seed: u64, fleets: u64) -> String {
     )
 }
 
-fn judge_seed(seed: u64) -> Vec<Judged> {
+fn judge_seed(seed: u64, options: &Options) -> Vec<Judged> {
     let at = onset(seed);
     let before = before(seed);
     let severity = SEVERITIES[usize::try_from(seed).unwrap() % SEVERITIES.len()];
@@ -139,7 +139,8 @@ fn judge_seed(seed: u64) -> Vec<Judged> {
         }
         conclude((info, kind), &fleet, looks)
     };
-    scenarios().into_iter().map(one).collect()
+    let wanted = |info: &FaultInfo| options.only.as_ref().is_none_or(|only| only == info.id);
+    scenarios().into_iter().filter(|(info, _)| wanted(info)).map(one).collect()
 }
 
 /// What evidence looks like now in the open incidents about a fault.
@@ -164,11 +165,33 @@ fn look(info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
         .collect()
 }
 
-fn conclude((info, kind): (&'static FaultInfo, Kind), fleet: &Fleet, looks: Vec<String>) -> Judged {
+/// What one message said, to be held against what evidence was seen.
+fn verdict(info: &FaultInfo, truth: Truth, alert: &Alert) -> String {
+    let minutes = (alert.at - truth.onset).as_secs() / 60;
+    let causes = alert.causes.iter().map(|cause| {
+        let labels = &cause.culprit.labels;
+        json!({
+            "id": cause.id, "probability": cause.probability, "service": cause.culprit.service,
+            "labels": labels, "for": cause.evidence_for, "against": cause.against,
+        })
+    });
+    json!({
+        "scenario": info.id, "cause": truth.cause, "told": format!("{:?}", alert.state),
+        "after": minutes, "causes": causes.collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+fn conclude(
+    (info, kind): (&'static FaultInfo, Kind),
+    fleet: &Fleet,
+    mut looks: Vec<String>,
+) -> Judged {
     let truth = fleet.lab.truth()[0];
     let until = truth.noticed.unwrap_or(truth.onset + NAMED_WITHIN);
     let told = about(&truth, &fleet.alerts).filter(|alert| alert.at <= until);
     let told: Vec<&Alert> = told.collect();
+    looks.extend(told.iter().map(|alert| verdict(info, truth, alert)));
     let lead = |alert: &&Alert| alert.causes.first().map(|cause| cause.id.clone());
     Judged {
         info,

@@ -4,7 +4,8 @@
 //! some. `--tuning` uses other seeds: constants are chosen on those, and judged on the rest.
 //! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
 //! `--fleets 20` simulates so many fleets. `--looks FILE` writes, a line of JSON each, what evidence
-//! was seen under which cause: likelihoods are estimated from it, with `--tuning`.
+//! was seen under which cause, and what was told: likelihoods are estimated from it, with
+//! `--tuning`. `--only ID` then lives through one fault alone.
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed benchmark")]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::print_stderr, reason = "progress of a run of minutes")]
@@ -47,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) fleets: Option<u64>,
     /// Where to write what evidence was seen under which cause, for estimating likelihoods.
     pub(crate) looks: Option<PathBuf>,
+    /// With other seeds: the one fault to live through, instead of all.
+    pub(crate) only: Option<String>,
 }
 
 /// Measures a section and publishes it.
@@ -54,7 +57,8 @@ type Section = fn(&Options);
 
 fn options() -> Options {
     let mut sections = Vec::new();
-    let (mut tuning, mut data, mut fleets, mut looks) = (false, None, None, None);
+    let (mut tuning, mut data, mut fleets) = (false, None, None);
+    let (mut looks, mut only) = (None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -62,11 +66,14 @@ fn options() -> Options {
             "--tuning" => tuning = true,
             "--fleets" => fleets = arguments.next().and_then(|n| n.parse().ok()),
             "--looks" => looks = arguments.next().map(PathBuf::from),
+            "--only" => only = arguments.next(),
             "--data" => data = arguments.next().map(PathBuf::from),
             _ => sections.push(argument),
         }
     }
-    Options { sections, seed: if tuning { 1 } else { 1_001 }, tuning, data, fleets, looks }
+    let seed = if tuning { 1 } else { 1_001 };
+    let only = only.filter(|_| tuning);
+    Options { sections, seed, tuning, data, fleets, looks, only }
 }
 
 fn main() {

@@ -94,9 +94,14 @@ fn unsettle(tracked: &mut Tracked, who: &Restarted) {
     }
 }
 
-/// Which services had restarts in a block, by the signals of that role.
+/// Which services had restarts in a block, by the signals of that role, and which peers began to
+/// run another version.
 fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
     let mut found: BTreeMap<String, Restarted> = BTreeMap::new();
+    for tracked in all.iter().filter(|tracked| tracked.role == Role::Version) {
+        let changed = tracked.peers.iter().filter(|(_, peer)| peer.came_at(block));
+        begun(&mut found, &tracked.series.service, changed.map(|(name, _)| name));
+    }
     for tracked in all.iter().filter(|tracked| tracked.role == Role::Restarts) {
         let service = &tracked.series.service;
         if tracked.peers.is_empty() {
@@ -106,13 +111,23 @@ fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
             continue;
         }
         let newest = tracked.peers.iter().filter_map(|(name, p)| Some((name, p.recent.back()?)));
-        for (name, _) in newest.filter(|(_, (at, value))| *at == block && *value > 0.0) {
-            let entry = found.entry(service.clone());
-            let who = entry.or_insert_with(|| Restarted::Peers(BTreeSet::new()));
-            if let Restarted::Peers(names) = who {
-                names.insert(name.clone());
-            }
-        }
+        let again = newest.filter(|(_, (at, value))| *at == block && *value > 0.0);
+        begun(&mut found, service, again.map(|(name, _)| name));
     }
     found
+}
+
+/// These peers of a service began anew.
+fn begun<'a>(
+    found: &mut BTreeMap<String, Restarted>,
+    service: &str,
+    who: impl Iterator<Item = &'a String>,
+) {
+    for name in who {
+        let entry = found.entry(service.to_owned());
+        let begun = entry.or_insert_with(|| Restarted::Peers(BTreeSet::new()));
+        if let Restarted::Peers(names) = begun {
+            names.insert(name.clone());
+        }
+    }
 }

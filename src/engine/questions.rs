@@ -14,7 +14,7 @@ use crate::series::Question;
 
 /// From this share of its notice threshold on, a service is asked about before it is told: then
 /// the answer is there when the incident opens.
-const NEAR_MIN: f64 = 0.7;
+const NEAR_MIN: f64 = 0.4;
 /// Label values told in one alert, at most.
 const VALUES_TOLD: usize = 5;
 /// Lines about labels that explain nothing, at most.

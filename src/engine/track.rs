@@ -73,7 +73,7 @@ pub struct Peer {
     pub recent: VecDeque<(i64, f64)>,
     /// How far it is from the others.
     pub distance: Distance,
-    /// First block of those in which it missed no tick; none when it missed one just now.
+    /// First block of those in which it was there for most ticks; none when it was not just now.
     since: Option<i64>,
     block: Vec<f64>,
 }
@@ -212,7 +212,8 @@ impl Tracks {
             let value = median(&mut ticks).unwrap_or(f64::NAN);
             tracked.history.push(block, value, blocks_max);
             for peer in tracked.peers.values_mut() {
-                if peer.block.len() < asked {
+                // A scrape that failed is no restart; one that is short is told by other signals.
+                if peer.block.len() * 2 <= asked {
                     peer.restarted();
                 } else if asked > 0 {
                     peer.since.get_or_insert(block);
@@ -356,6 +357,11 @@ impl Peer {
     pub fn restarted(&mut self) {
         self.since = None;
         self.distance = None;
+    }
+
+    /// Whether a block is the first in which it is there.
+    pub fn came_at(&self, block: i64) -> bool {
+        self.since == Some(block)
     }
 
     /// Its value at a block, once it has been there for an hour without a break.

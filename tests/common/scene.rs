@@ -2,24 +2,30 @@
 //! test says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use grayflag::engine::alert::NamedCause;
 use grayflag::engine::archive::MemoryArchive;
 use grayflag::engine::breakdown::Breakdowns;
-use grayflag::engine::correlate::Graph;
+use grayflag::engine::correlate::{Finding, Graph};
 use grayflag::engine::diagnose::{Scene, diagnose};
 use grayflag::engine::grid::{WallClock, block_of};
 use grayflag::engine::past::{Past, Pattern};
 use grayflag::engine::service::Service;
-use grayflag::rules::{Cause, Rules};
-use grayflag::series::Change;
+use grayflag::engine::track::Tracks;
+use grayflag::rules::{Cause, Role, Rules, Signal};
+use grayflag::series::{Batch, Change, Labels, Sample, Series};
 use grayflag::time::Timestamp;
 use jiff::tz::TimeZone;
 
 /// What is known beside the causes.
 pub(crate) struct Stage {
-    /// When the trouble began, at the earliest and at the latest.
+    /// When the trouble began, as it is known best.
+    pub(crate) began: Timestamp,
+    /// When it began, at the earliest and at the latest.
     pub(crate) onset: [Timestamp; 2],
+    /// What moved of a signal of latency.
+    pub(crate) findings: Vec<Finding>,
     pub(crate) now: Timestamp,
     pub(crate) shop: Option<Service>,
     pub(crate) changes: Vec<Change>,
@@ -32,7 +38,9 @@ impl Stage {
     /// Nothing is known but when the trouble began, which is now.
     pub(crate) fn at(onset: Timestamp) -> Self {
         Self {
+            began: onset,
             onset: [onset, onset],
+            findings: vec![],
             now: onset,
             shop: None,
             changes: vec![],
@@ -44,13 +52,19 @@ impl Stage {
 
     /// What is named, of these causes.
     pub(crate) fn named(self, causes: Vec<Cause>) -> Vec<NamedCause> {
-        let rules = Rules { causes, ..Rules::default() };
+        let signals = vec![Signal::plain("latency", Role::Latency)];
+        let rules = Rules { causes, signals, ..Rules::default() };
+        // What every finding is about.
+        let series = Arc::new(Series::new("latency", "shop", None, None, Labels::new()));
+        let mut tracks = Tracks::default();
+        let samples = vec![Sample { series, value: 0.2 }];
+        tracks.take(self.began, &rules.signals, &Batch { samples, ..Batch::default() });
         let services: BTreeMap<String, Service> =
             self.shop.map(|shop| ("shop".to_owned(), shop)).into_iter().collect();
         let scene = Scene {
             rules: &rules,
             services: &services,
-            tracks: &[],
+            tracks: &tracks.all,
             graph: &Graph::default(),
             changes: &self.changes,
             trouble: &BTreeMap::new(),
@@ -60,10 +74,10 @@ impl Stage {
             clock: &WallClock::new(self.zone),
             members: BTreeSet::from(["shop".to_owned()]),
             root: "shop".to_owned(),
-            findings: vec![],
+            findings: self.findings,
             pattern: self.pattern,
             onset_range: self.onset,
-            onset: self.onset[0],
+            onset: self.began,
             at: (block_of(self.onset[0]), 0),
             now: self.now,
         };

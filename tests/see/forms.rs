@@ -142,6 +142,24 @@ fn attempts_that_do_not_grow_go_with_nothing() {
 }
 
 #[test]
+fn traffic_explains_what_is_high_and_may_explain_what_rises() {
+    let at_level = |factor: f64| {
+        let world = World::new(&[LOAD, P99], See::TrafficExplains);
+        let surge = move |h: f64| if h >= 0.0 { factor } else { 1.0 };
+        // By night: the usual highs are those of the day.
+        let night = 12.0;
+        let moved = move |role: &str, h: f64| match role {
+            "traffic" => surge(h - night),
+            role => slow(role, h - night),
+        };
+        world.live(14, &|role, _, h, _| Some(moved(role, h))).looks().0
+    };
+    assert_eq!(at_level(3.0), Some(true), "beyond the usual highs");
+    assert_eq!(at_level(1.3), None, "more than at this hour, and no more than by day");
+    assert_eq!(at_level(1.0), Some(false));
+}
+
+#[test]
 fn a_knee_is_what_traffic_passed_and_not_a_busy_hour() {
     let world = || World::new(&[LOAD, P99], See::TrafficKnee);
     let knee = |load: f64| 1.0 + 0.02 * (load - 150.0).max(0.0);

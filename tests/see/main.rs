@@ -7,4 +7,5 @@ mod scene;
 mod world;
 
 mod boundary;
+mod changes;
 mod forms;

@@ -3,8 +3,7 @@
 
 use jiff::civil::{DateTime, Weekday};
 
-use crate::engine::correlate::NEIGHBOUR_MIN;
-use crate::engine::diagnose::evidence::Looked;
+use crate::engine::diagnose::evidence::{Looked, ONSET_WIDTH_MAX};
 use crate::engine::diagnose::scene::Scene;
 use crate::time::{Span, Timestamp};
 
@@ -14,8 +13,6 @@ const SLACK: Span = Span::from_mins(10);
 const CLOCK_CHANGE_SLACK: Span = Span::from_mins(70);
 /// Zones differ by quarters of an hour.
 const QUARTER: Span = Span::from_mins(15);
-/// An onset that is less well known than this lies at every midnight.
-const WIDTH_MAX: Span = Span::from_hours(12);
 /// A year of the calendar, in hours.
 const YEAR_HOURS: f64 = 8_765.82;
 
@@ -31,9 +28,9 @@ const BOUNDARIES: [Boundary; 4] = [
 
 /// The rarest boundary that the onset touches, in UTC or in the configured zone.
 pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
-    let [from, to] = onset_of(scene);
+    let [from, to] = scene.onset_at_best();
     let width = to - from;
-    if width > WIDTH_MAX {
+    if width > ONSET_WIDTH_MAX {
         return Looked::new(
             None,
             "boundaries of the clock: the onset is not known well".to_owned(),
@@ -74,12 +71,4 @@ pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
 
 fn utc(at: Timestamp) -> DateTime {
     jiff::tz::TimeZone::UTC.to_datetime(at.to_jiff())
-}
-
-/// Where the onset can lie: the narrowest range of a clear finding that holds it.
-fn onset_of(scene: &Scene<'_>) -> [Timestamp; 2] {
-    let holds = |range: &[Timestamp; 2]| range[0] <= scene.onset && scene.onset <= range[1];
-    let clear = scene.findings.iter().filter(|finding| finding.score >= NEIGHBOUR_MIN);
-    let ranges = clear.map(|finding| finding.range).filter(holds);
-    ranges.min_by_key(|range| range[1] - range[0]).unwrap_or(scene.onset_range)
 }

@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 
-use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK};
+use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK, ONSET_WIDTH_MAX};
 use crate::engine::diagnose::scene::Scene;
 use crate::engine::grid::BLOCK;
 use crate::format;
 use crate::rules::ChangeSide;
 use crate::series::{Change, ChangeKind};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// Changes are counted over at most this long to know how usual they are.
 const RATE_WINDOW: Span = Span::WEEK;
@@ -29,15 +29,17 @@ pub(super) fn change(
         kinds if kinds.len() == ChangeKind::ALL.len() => "change",
         _ => "change of settings",
     };
-    let [earliest, latest] = scene.onset_range;
-    let matches = |c: &&Change| match side {
+    let hull = scene.onset_range;
+    let matches = |c: &Change, [earliest, latest]: [Timestamp; 2]| match side {
         ChangeSide::Inside => latest >= c.at && earliest <= c.end.unwrap_or(c.at + BLOCK),
         ChangeSide::After => {
             latest + ONSET_SLACK >= c.at && earliest <= c.end.unwrap_or(c.at) + within
         }
         ChangeSide::Before => latest + ONSET_SLACK < c.at && c.at <= scene.onset + within,
     };
-    let mut near: Vec<&Change> = scene.changes.iter().filter(of_root).filter(matches).collect();
+    let of_root_at =
+        |range| scene.changes.iter().filter(of_root).filter(move |c| matches(c, range));
+    let mut near: Vec<&Change> = of_root_at(hull).collect();
     // Of two as near the later one: what came last is what is there now.
     near.sort_by_key(|c| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at)));
     let watched = scene.rules.changes.iter().any(|rule| kinds.contains(&rule.kind))
@@ -55,11 +57,17 @@ pub(super) fn change(
         }
         None => format!("no {kind} of {} near the onset", scene.root),
     };
-    let mut looked = Looked::new(Some(!near.is_empty()), text);
-    if side != ChangeSide::Before {
-        looked.chance = Some(chance_of_change(scene, kinds, within));
+    if side == ChangeSide::Before {
+        return Looked::new(Some(!near.is_empty()), text);
     }
-    looked
+    // Near only what some move's onset allows, and not the one that is known best, or when none is
+    // known well: nobody can say.
+    let likely = scene.onset_at_best();
+    let known = likely[1] - likely[0] <= ONSET_WIDTH_MAX;
+    let is_near = known && of_root_at(likely).next().is_some();
+    let seen = (near.is_empty() || is_near).then_some(is_near);
+    let chance = chance_of_change(scene, kinds, within + (likely[1] - likely[0]));
+    Looked { chance: Some(chance), ..Looked::new(seen, text) }
 }
 
 /// The changes of one service, nearest to the onset first, in words and in order of time:

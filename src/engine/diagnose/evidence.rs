@@ -20,6 +20,9 @@ pub(super) const ONSET_SLACK: Span = Span::from_mins(15);
 /// Onsets this close count as together; the order says nothing against a cause then.
 pub(super) const TIE: Span = Span::from_mins(10);
 
+/// An onset that is less well known than this lies at every midnight, and near every change.
+pub(super) const ONSET_WIDTH_MAX: Span = Span::from_hours(12);
+
 /// What looking gave: an answer or none, and words for both.
 #[derive(Clone, Debug)]
 pub(super) struct Looked {

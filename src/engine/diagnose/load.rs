@@ -31,10 +31,11 @@ pub(super) fn explains(scene: &Scene<'_>) -> Looked {
         .services
         .get(&scene.root)
         .and_then(|service| service.traffic_is_high(scene.tracks, scene.at.0));
-    // More than at this hour on other days, and as much as on the busiest ones.
+    // More than at this hour on other days, and as much as on the busiest ones. What is only more
+    // than at this hour may be on its way there, or costs more than such traffic did before.
     let seen = match (moved, high) {
         (Some(true), Some(true)) => Some(true),
-        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(false), _) | (None, Some(false)) => Some(false),
         _ => None,
     };
     Looked::new(seen, movement(scene, strongest.tracked, strongest.score))

@@ -7,7 +7,7 @@ use crate::engine::archive::Archive;
 use crate::engine::baseline::Load;
 use crate::engine::breakdown::Breakdowns;
 use crate::engine::changes;
-use crate::engine::correlate::{Finding, Graph, Trouble};
+use crate::engine::correlate::{Finding, Graph, NEIGHBOUR_MIN, Trouble};
 use crate::engine::detect::drift::Direction;
 use crate::engine::grid::WallClock;
 use crate::engine::past::{Past, Pattern};
@@ -186,6 +186,14 @@ impl<'a> Scene<'a> {
         Some(
             [estimate.earliest, estimate.at, estimate.latest].map(crate::engine::grid::block_start),
         )
+    }
+
+    /// Where the onset most likely lies: the narrowest range of a clear finding that holds it.
+    pub(crate) fn onset_at_best(&self) -> [Timestamp; 2] {
+        let holds = |range: &[Timestamp; 2]| range[0] <= self.onset && self.onset <= range[1];
+        let clear = self.findings.iter().filter(|finding| finding.score >= NEIGHBOUR_MIN);
+        let ranges = clear.map(|finding| finding.range).filter(holds);
+        ranges.min_by_key(|range| range[1] - range[0]).unwrap_or(self.onset_range)
     }
 
     /// Signals of the root that were looked at and are inside their baselines.
