@@ -1,5 +1,7 @@
 //! Numbers, shares and times as people read them: three significant digits and a fitting unit.
 
+use jiff::tz::TimeZone;
+
 use crate::time::{Span, Timestamp};
 
 /// A value in its unit: `0.42` of `seconds` is `420 ms`, `0.034` of `ratio` is `3.4%`.
@@ -99,20 +101,19 @@ pub fn chance(p_value: f64) -> String {
     }
 }
 
-/// The clock time of an instant, `02:12 UTC`; with the date when it is another day than `by`.
-pub fn clock(at: Timestamp, by: Timestamp) -> String {
-    let (at, by) = (at.to_jiff(), by.to_jiff());
-    let utc = jiff::tz::TimeZone::UTC;
-    let (at, by) = (at.to_zoned(utc.clone()), by.to_zoned(utc));
+/// The clock time of an instant in a zone, `02:12 UTC`; with the date when it is another day there
+/// than `by`.
+pub fn clock(at: Timestamp, by: Timestamp, zone: &TimeZone) -> String {
+    let [at, by] = [at, by].map(|instant| instant.to_jiff().to_zoned(zone.clone()));
     if at.date() == by.date() {
-        at.strftime("%H:%M UTC").to_string()
+        at.strftime("%H:%M %Z").to_string()
     } else {
-        at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+        at.strftime("%Y-%m-%d %H:%M %Z").to_string()
     }
 }
 
 /// An instant with its distance from `by`: `02:12 UTC (18m ago)`, `05:40 UTC (in 3h10m)`.
-pub fn moment(at: Timestamp, by: Timestamp) -> String {
+pub fn moment(at: Timestamp, by: Timestamp, zone: &TimeZone) -> String {
     let distance = by - at;
     let ago = if distance.as_millis().abs() < Span::SECOND.as_millis() {
         "now".to_owned()
@@ -121,7 +122,7 @@ pub fn moment(at: Timestamp, by: Timestamp) -> String {
     } else {
         format!("in {}", (at - by).rough())
     };
-    format!("{} ({ago})", clock(at, by))
+    format!("{} ({ago})", clock(at, by, zone))
 }
 
 /// Units of time below a minute, largest first, in seconds.
@@ -324,7 +325,22 @@ mod tests {
             ("2026-02-27T01:30:00Z", "2026-02-27 01:30 UTC (2d1h ago)"),
             ("2026-03-01T02:30:00Z", "02:30 UTC (now)"),
         ] {
-            assert_eq!(moment(at.parse().unwrap(), by), expected);
+            assert_eq!(moment(at.parse().unwrap(), by, &TimeZone::UTC), expected);
+        }
+    }
+
+    #[test]
+    fn clocks_follow_the_zone_and_name_it() {
+        let by: Timestamp = "2026-03-29T02:30:00Z".parse().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (at, expected) in [
+            // Clocks went forward between the two.
+            ("2026-03-29T00:30:00Z", "01:30 CET"),
+            ("2026-03-29T01:30:00Z", "03:30 CEST"),
+            // The same day in UTC, and not there.
+            ("2026-03-29T22:30:00Z", "2026-03-30 00:30 CEST"),
+        ] {
+            assert_eq!(clock(at.parse().unwrap(), by, &berlin), expected);
         }
     }
 }

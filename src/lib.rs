@@ -11,11 +11,15 @@ pub mod selector;
 pub mod series;
 pub mod time;
 
+pub mod hours;
+
 pub mod stats;
 
 pub mod rules;
 
 pub mod engine;
+
+pub mod matcher;
 
 pub mod changes;
 pub mod store;

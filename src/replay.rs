@@ -150,6 +150,11 @@ impl Driver {
         &mut self.outside
     }
 
+    /// The first instant that could alert: from here on somebody watches.
+    pub fn began(&self) -> Timestamp {
+        self.settings.alerts_from
+    }
+
     /// The next tick to process.
     pub fn next_tick(&self) -> Timestamp {
         let Settings { interval, history, alerts_from, .. } = self.settings;

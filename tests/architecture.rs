@@ -8,63 +8,10 @@
 use std::fs;
 use std::path::Path;
 
-/// Top-level modules, lowest first. A module may name its own row and the rows above it in this
-/// table; within a row two modules never name each other both ways.
-const LAYERS: &[&[&str]] = &[
-    &["problem", "format", "time", "series", "selector"],
-    &["stats"],
-    &["rules"],
-    &["engine"],
-    &["changes", "store", "notify", "source", "lab", "replay", "http"],
-    &["coverage", "discover"],
-    &["config"],
-    &["rule_test"],
-    // Only what stands below this line may know what time it is.
-    &["clock"],
-    &["daemon", "cli"],
-    &["main"],
-];
+use tables::{LAYERS, STAGES};
 
-/// Files and folders of `src/engine`, in the order in which data flows. The first row is
-/// vocabulary that every stage may name; the last is the engine itself, which drives the stages and
-/// may name them all.
-const STAGES: &[&[&str]] = &[
-    &["alert", "changes", "grid", "outcome"],
-    &["archive"],
-    &["history"],
-    &["transform"],
-    &["baseline"],
-    &["detect"],
-    &["places"],
-    &["track"],
-    &["peers"],
-    &["vote"],
-    &["stirs"],
-    &["service"],
-    &["learn"],
-    &["calendar"],
-    &["correlate"],
-    &["forecast"],
-    &["breakdown"],
-    &["past"],
-    &["experience"],
-    &["diagnose"],
-    &["lifecycle"],
-    &[
-        "mod",
-        "controllers",
-        "incidents",
-        "explain",
-        "feedback",
-        "message",
-        "naming",
-        "questions",
-        "relevel",
-        "creep",
-        "scores",
-        "snapshot",
-    ],
-];
+#[path = "architecture/tables.rs"]
+mod tables;
 
 /// What code that must give the same result for the same calls never says.
 const IMPURE: &[&str] = &[

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use grayflag::changes::grafana::ServiceOf;
 use grayflag::config::{self, Config, Loaded, Machine, World};
 use grayflag::engine::alert::Severity;
+use grayflag::hours::Schedule;
+use grayflag::matcher::Matcher;
 use grayflag::notify::email::{Relay, Tls};
 use grayflag::notify::receiver::{ReceiverConfig, ReceiverKind};
-use grayflag::notify::routes::Route;
+use grayflag::notify::routes::{Quiet, Route};
 use grayflag::problem::SourceFile;
-use grayflag::rules::{self, Budget, ChangeBy, ChangeRule, Service};
+use grayflag::rules::{self, Budget, ChangeBy, ChangeRule, Maintenance, Service};
 use grayflag::series::ChangeKind;
 use grayflag::time::Span;
+use jiff::tz::TimeZone;
 use secrecy::ExposeSecret as _;
 
 /// The machine's files, with one variable in the environment.
@@ -55,6 +58,16 @@ fn folder(text: &str) -> tempfile::TempDir {
     write("secrets/source-token", "token\n");
     write("secrets/smtp-password", "from a file");
     write("secrets/hook-token", "Bearer from a file\n");
+    write("secrets/hook-signing", "0123456789abcdef\n");
+    write("secrets/slack-token", "xoxb-1\n");
+    write("secrets/pagerduty-key", "0123456789abcdef0123456789abcdef\n");
+    write("secrets/opsgenie-key", "0123-abcd\n");
+    write("secrets/telegram-token", "123456:ABC-d_e\n");
+    for name in ["slack-webhook", "teams-webhook", "discord-webhook"] {
+        write(&format!("secrets/{name}"), "https://example.com/x/y\n");
+    }
+    write("templates/mail.txt", "{{ a.title }}\n");
+    write("secrets/alertmanager-token", "from a file\n");
     for name in ["ca.pem", "client.pem", "client.key"] {
         write(&format!("tls/{name}"), "-----BEGIN CERTIFICATE-----\n");
     }
@@ -281,15 +294,17 @@ fn receivers_and_routes_are_read() {
     assert_eq!(mail.relay, relay("mail.internal", 2525, Tls::Required));
     assert!(mail.login.is_none());
     let ReceiverKind::Webhook(chat) = &chat.kind else { panic!("webhook") };
-    assert_eq!(chat.url.expose_secret(), "https://example.com/hook?room=1");
-    assert_eq!(chat.headers[0].1.expose_secret(), "Bearer from a file");
-    assert_eq!(chat.ca_file, Some(folder.path().join("tls/ca.pem")));
-    let first = Route {
-        severities: vec![Severity::Critical],
-        services: vec!["checkout".to_owned()],
-        causes: vec!["slow-dependency".to_owned()],
-        to: vec!["oncall".to_owned(), "mail".to_owned()],
+    assert_eq!(chat.post.url.expose_secret(), "https://example.com/hook?room=1");
+    assert_eq!(chat.post.headers[0].1.expose_secret(), "Bearer from a file");
+    assert_eq!(chat.post.ca_file, Some(folder.path().join("tls/ca.pem")));
+    let matcher = Matcher {
+        severity: vec![Severity::Critical],
+        service: vec!["checkout".into()],
+        cause: vec!["slow-dependency".into()],
+        ..Matcher::default()
     };
+    let to = vec!["oncall".to_owned(), "mail".to_owned()];
+    let first = Route { matcher, to, ..Route::default() };
     let second = Route { to: vec!["chat".to_owned()], ..Route::default() };
     assert_eq!(config.routes, [first, second]);
     let text = format!("{config:?}");
@@ -303,12 +318,81 @@ fn without_routes_what_interrupts_goes_to_everybody() {
     let text = "[[receiver]]\nname = \"b\"\nwebhook = { url = \"http://h\" }\n\
                 [[receiver]]\nname = \"a\"\nemail = { to = [\"a@b.c\"], smtp = \"smtp://h\" }\n";
     let config = load(&folder(text)).config.unwrap();
-    let want = Route {
-        severities: vec![Severity::Warning, Severity::Critical],
-        to: vec!["a".to_owned(), "b".to_owned()],
-        ..Route::default()
-    };
+    let severity = vec![Severity::Warning, Severity::Critical];
+    let matcher = Matcher { severity, ..Matcher::default() };
+    let want = Route { matcher, to: vec!["a".to_owned(), "b".to_owned()], ..Route::default() };
     assert_eq!(config.routes, [want]);
+}
+
+#[test]
+fn routes_quiet_hours_and_maintenance_are_read() {
+    let text = r#"
+poll = { timezone = "Europe/Berlin" }
+[[service]]
+name = "orders-db"
+owner = "data"
+[[receiver]]
+name = "a"
+webhook = { url = "http://h" }
+quiet = { hours = ["22:00-07:00"], timezone = "UTC" }
+[[receiver]]
+name = "b"
+webhook = { url = "http://h" }
+quiet = { hours = ["Sat,Sun 00:00-24:00"], except = [] }
+[[route]]
+to = ["a"]
+stop = true
+[route.match]
+owner = ["dat*"]
+signal = ["p99"]
+label = { tenant = ["acme", "umbrella-*"] }
+hours = ["Mon-Fri 09:00-17:00"]
+[[route]]
+default = true
+to = ["b"]
+[[maintenance]]
+name = "backup"
+services = ["orders-db"]
+hours = ["Sun 02:00-04:00", "Wed 02:00-03:00"]
+timezone = "UTC"
+[[maintenance]]
+name = "all"
+hours = ["Tue 12:00-12:30"]
+"#;
+    let loaded = load(&folder(text));
+    assert!(loaded.problems.is_empty(), "{}", loaded.problems.render(false));
+    let config = loaded.config.unwrap();
+    let schedule = |hours: &[&str], zone| Schedule {
+        hours: hours.iter().map(|text| text.parse().unwrap()).collect(),
+        timezone: TimeZone::get(zone).unwrap(),
+    };
+    let label = [("tenant".to_owned(), vec!["acme".into(), "umbrella-*".into()])].into();
+    let matcher = Matcher {
+        owner: vec!["dat*".into()],
+        signal: vec!["p99".into()],
+        label,
+        ..Matcher::default()
+    };
+    let hours = Some(schedule(&["Mon-Fri 09:00-17:00"], "Europe/Berlin"));
+    let first = Route { matcher, hours, stop: true, to: vec!["a".to_owned()], default: false };
+    let last = Route { default: true, to: vec!["b".to_owned()], ..Route::default() };
+    assert_eq!(config.routes, [first, last]);
+    let night = schedule(&["22:00-07:00"], "UTC");
+    let weekend = schedule(&["Sat,Sun 00:00-24:00"], "Europe/Berlin");
+    let quiet = [
+        ("a".to_owned(), Quiet { schedule: night, except: vec![Severity::Critical] }),
+        ("b".to_owned(), Quiet { schedule: weekend, except: vec![] }),
+    ];
+    assert_eq!(config.quiet, quiet.into());
+    let window = |name: &str, services: &[&str], schedule| Maintenance {
+        name: name.to_owned(),
+        services: services.iter().map(|name| (*name).to_owned()).collect(),
+        schedule,
+    };
+    let backup = schedule(&["Sun 02:00-04:00", "Wed 02:00-03:00"], "UTC");
+    let all = schedule(&["Tue 12:00-12:30"], "Europe/Berlin");
+    let want = [window("backup", &["orders-db"], backup), window("all", &[], all)];
+    assert_eq!(config.rules.maintenance, want);
 }
 
 #[test]

@@ -34,8 +34,13 @@ async fn an_incident_whose_state_is_lost_is_closed_once() {
     let mut store = Store::open(&path).unwrap();
     let unknown_version = Some((u32::MAX, &b"from another program"[..]));
     let alerts = [open.clone()];
-    let tick =
-        Tick { last_tick: open.at, snapshot: unknown_version, alerts: &alerts, deliveries: &[] };
+    let tick = Tick {
+        last_tick: open.at,
+        snapshot: unknown_version,
+        alerts: &alerts,
+        charts: &[],
+        deliveries: &[],
+    };
     store.commit(&tick).unwrap();
     drop(store);
 

@@ -40,7 +40,7 @@ async fn tell(fault: Fault, style: Style) -> (String, String) {
     let (mut out, shown) = (Vec::new(), Written::default());
     let mut progress = Progress::lines(shown.clone());
     let stop = CancellationToken::new();
-    let ended = run(&demo(fault), &mut out, style, &mut progress, &stop).await.unwrap();
+    let ended = Box::pin(run(&demo(fault), &mut out, style, &mut progress, &stop)).await.unwrap();
     assert_eq!(ended, Ended::Told);
     (String::from_utf8(out).unwrap(), shown.text())
 }

@@ -135,3 +135,31 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
     let failed = left(&format!("{check} --backend"));
     assert!(failed.ends_with("\n2\n"), "the backend is away: {failed}");
 }
+
+#[test]
+fn templates_are_written_once_and_can_be_used() {
+    let home = Home::new(NOBODY, "1m", "[templates]\ndir = \"templates\"\n");
+    let folder = home.config().parent().unwrap().join("templates");
+    let written = || grayflag(&["config", "--templates", folder.to_str().unwrap()]);
+    let first = written();
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    assert_eq!(text(&first.stdout), "");
+    let names = grayflag::notify::templates::BUILT_IN.map(|(name, _)| name);
+    for name in names {
+        assert!(folder.join(name).is_file(), "{name}");
+    }
+    std::fs::write(folder.join("mail.txt"), "{{ a.headline }}\n").unwrap();
+    let second = written();
+    assert_eq!(second.status.code(), Some(0));
+    let said = text(&second.stderr);
+    assert_eq!(said.matches("it is there already").count(), names.len(), "{said}");
+    let kept = std::fs::read_to_string(folder.join("mail.txt")).unwrap();
+    assert_eq!(kept, "{{ a.headline }}\n", "somebody's work stays");
+    let checked = home.command("check").output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stdout));
+
+    std::fs::write(folder.join("mail.txt"), "{{ a.headlin }}\n").unwrap();
+    let checked = home.command("check").output().unwrap();
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked.stdout).contains("templates/mail.txt:1:4"), "{}", text(&checked.stdout));
+}

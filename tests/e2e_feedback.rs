@@ -55,6 +55,7 @@ fn home_with_incidents() -> Home {
         last_tick: firing.at,
         snapshot: None,
         alerts: &[other, firing.clone()],
+        charts: &[],
         deliveries: &[],
     };
     home.store().commit(&tick).unwrap();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use grayflag::engine::alert::{Alert, State};
 use grayflag::http::{self, Api, Config, WHAT_CHARS_MAX};
+use grayflag::notify::digest::{Digest, Every};
 use grayflag::notify::handle::StoreHandle;
+use grayflag::notify::sample;
 use grayflag::series::{Change, ChangeKind, Verdict};
-use grayflag::store::{Store, Tick};
+use grayflag::store::{NewDigest, Store, Tick};
 use grayflag::time::{Span, Timestamp};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -17,6 +19,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+#[path = "http/silences.rs"]
+mod silences;
 
 const NOW: Timestamp = Timestamp::from_secs(1_772_331_000);
 /// The two incidents of [`Served::with_incidents`].
@@ -101,7 +106,13 @@ impl Served {
         let last_tick = over.at;
         let commit = move |store: &mut Store| {
             let alerts = [open, over];
-            store.commit(&Tick { last_tick, snapshot: None, alerts: &alerts, deliveries: &[] })
+            store.commit(&Tick {
+                last_tick,
+                snapshot: None,
+                alerts: &alerts,
+                charts: &[],
+                deliveries: &[],
+            })
         };
         self.store.with(commit).await.unwrap();
         self
@@ -349,7 +360,8 @@ async fn incidents_are_listed_and_shown_whole() {
     }
     let (status, whole) = served.get(&format!("/api/v1/incidents/{OPEN}")).await;
     assert_eq!(status, StatusCode::OK, "{whole}");
-    assert_eq!(whole["alert"]["title"], "payments answers more slowly; checkout waits and retries");
+    let title = whole["alert"]["title"].as_str().unwrap();
+    assert!(title.ends_with("answering more slowly: payments (likely)"), "{title}");
     assert_eq!(whole["alert"]["causes"][0]["unknown"].as_array().unwrap().len(), 2);
     for id in ["web-20260301T0000Z-0002", "%ff"] {
         let (status, told) = served.get(&format!("/api/v1/incidents/{id}")).await;
@@ -414,4 +426,28 @@ async fn what_cannot_be_said_is_refused_with_its_remedy() {
     assert_eq!(closed.ask(foreign).await.0, StatusCode::FORBIDDEN);
     let right = say().header("authorization", format!("Bearer {TOKEN}"));
     assert_eq!(closed.ask(right).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn digests_are_listed_newest_first() {
+    let served = Served::start(|_| {}).await;
+    let week = sample::digest();
+    let mut day = Digest::new(Every::Day, week.to, week.to + Span::DAY);
+    day.changes.total = 3;
+    for digest in [&week, &day] {
+        let (id, json, at) = (digest.id(), digest.to_json(), digest.to);
+        let keep = move |store: &mut Store| {
+            store.keep_digest(&NewDigest { id: &id, at, json: &json, to: &[] })
+        };
+        assert!(served.store.with(keep).await.unwrap());
+    }
+    let list = |query: &str| served.request(Method::GET, &format!("/api/v1/digests{query}"));
+    let (status, body) = served.ask(list("")).await;
+    assert_eq!(status, StatusCode::OK);
+    let found: Vec<Digest> = serde_json::from_value(body["digests"].clone()).unwrap();
+    assert_eq!(found, [day, week]);
+    let (_, body) = served.ask(list("?limit=1")).await;
+    assert_eq!(body["digests"].as_array().unwrap().len(), 1);
+    let (status, _) = served.ask(list("?open=true")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }

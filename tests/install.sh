@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: metrics backends, a mail server, openssl.
+# Installs what the tests need and this machine lacks: metrics backends, an Alertmanager, a mail
+# server, a browser, openssl.
 # Run again, it changes nothing. Root or passwordless sudo is needed only if something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +41,7 @@ quiet() {
 
 packages=()
 servers=()
-for server in prometheus victoria-metrics; do
+for server in prometheus victoria-metrics prometheus-alertmanager; do
   if ! command -v "$server" >/dev/null; then
     packages+=("$server")
     servers+=("$server")
@@ -48,6 +49,7 @@ for server in prometheus victoria-metrics; do
 done
 command -v openssl >/dev/null || packages+=(openssl)
 command -v python3 >/dev/null || packages+=(python3)
+if ! command -v chromium chromium-browser google-chrome >/dev/null; then packages+=(chromium); fi
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 if [ ${#packages[@]} -gt 0 ]; then
   apt_install "${packages[@]}"
@@ -65,7 +67,7 @@ if ! python3 -c 'import aiosmtpd' 2>/dev/null && ! "$python/bin/python3" -c 'imp
 fi
 
 # Newer backends, because answers differ between versions.
-if command -v apt-get >/dev/null && bash tests/newer.sh "$newer" prometheus promtool victoria-metrics; then
+if command -v apt-get >/dev/null && bash tests/newer.sh "$newer" prometheus promtool victoria-metrics prometheus-alertmanager; then
   say "newer backends are in $newer: $("$newer/prometheus/usr/bin/prometheus" --version 2>&1 | awk 'NF && !n++')"
 else
   say "note: newer backends could not be fetched; the tests go on with the installed ones only"

@@ -10,7 +10,8 @@ if [ -x target/python/bin/python3 ]; then
   export PATH="$PWD/target/python/bin:$PATH"
 fi
 if [ -x target/newer/prometheus/usr/bin/prometheus ] &&
-  [ -x target/newer/victoria-metrics/usr/bin/victoria-metrics ]; then
+  [ -x target/newer/victoria-metrics/usr/bin/victoria-metrics ] &&
+  [ -x target/newer/prometheus-alertmanager/usr/bin/prometheus-alertmanager ]; then
   export GRAYFLAG_NEWER="$PWD/target/newer"
 fi
 

@@ -40,6 +40,7 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         with (FOLDER / "attempts.log").open("a") as log:
             log.write(address + "\n")
+        await asyncio.sleep(OPTIONS.get("slow", 0))
         if address in OPTIONS.get("refuse", []):
             return "550 5.1.1 no such user"
         if take("greylist"):
@@ -48,6 +49,7 @@ class Handler:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        await asyncio.sleep(OPTIONS.get("slow", 0))
         if "data_reply" in OPTIONS:
             return OPTIONS["data_reply"]
         if OPTIONS.get("hang"):
@@ -67,6 +69,9 @@ class Handler:
 
 def authenticator(server, session, envelope, mechanism, data):
     right = [data.login.decode(), data.password.decode()] == OPTIONS.get("auth")
+    if OPTIONS.get("echo"):
+        said = f"535 5.7.8 not {data.login.decode()} with {data.password.decode()}"
+        return AuthResult(success=False, handled=False, message=said)
     return AuthResult(success=right, handled=False)
 
 
@@ -88,11 +93,11 @@ async def main():
             tls_context=None if implicit else tls,
             authenticator=authenticator if "auth" in OPTIONS else None,
             auth_required="auth" in OPTIONS,
-            auth_require_tls=not implicit,
+            auth_require_tls=not (implicit or OPTIONS.get("plain_auth")),
         )
 
     server = await loop.create_server(
-        factory, "127.0.0.1", 0, ssl=tls if implicit else None
+        factory, "127.0.0.1", OPTIONS.get("port", 0), ssl=tls if implicit else None
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

@@ -4,8 +4,10 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 
 use super::Failure;
+use super::table::write_table;
 use crate::clock;
 use crate::config::Config;
 use crate::format;
@@ -90,7 +92,7 @@ pub fn give(config: &Config, args: FeedbackArgs, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
+fn cells(row: &Summary, now: Timestamp, zone: &TimeZone) -> [String; 7] {
     let lasted = row.ended_at.unwrap_or(now) - row.started_at;
     let cause = row.cause.as_deref().unwrap_or("none");
     let likely = row.probability.map_or_else(String::new, |p| format!(" {}", format::share(p)));
@@ -107,7 +109,7 @@ fn cells(row: &Summary, now: Timestamp) -> [String; 7] {
         row.incident.clone(),
         row.severity.clone(),
         row.state.clone(),
-        format::clock(row.started_at, now),
+        format::clock(row.started_at, now, zone),
         format!("{}{open}", lasted.rough()),
         format!("{cause}{likely}"),
         said,
@@ -135,24 +137,11 @@ pub fn list(config: &Config, args: &IncidentsArgs, out: &mut dyn Write) -> Resul
     } else if rows.is_empty() {
         writeln!(out, "no incident was told yet")?;
     } else {
-        write_table(&rows, out)?;
+        let (now, zone) = (clock::now(), &config.poll.timezone);
+        write_table(HEADS, rows.iter().map(|row| cells(row, now, zone)), out)?;
     }
     Ok(())
 }
 
 const HEADS: [&str; 7] =
     ["INCIDENT", "SEVERITY", "STATE", "STARTED", "LASTED", "CAUSE", "FEEDBACK"];
-
-fn write_table(rows: &[Summary], out: &mut dyn Write) -> io::Result<()> {
-    let now = clock::now();
-    let mut lines = vec![HEADS.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| cells(row, now)));
-    let widths: Vec<usize> = (0..HEADS.len())
-        .map(|column| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    for cells in &lines {
-        let padded = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
-}

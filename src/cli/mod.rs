@@ -5,13 +5,20 @@ pub mod check;
 pub mod check_backend;
 pub mod coverage;
 pub mod demo;
+pub mod digest;
 pub mod discover;
 mod failure;
 pub mod feedback;
 mod logging;
+pub mod outbox;
 pub mod progress;
 pub mod replay;
+pub mod routes;
 pub mod run;
+pub mod send_test;
+pub mod silence;
+mod table;
+mod templates;
 pub mod test;
 mod unread;
 
@@ -104,10 +111,49 @@ enum Command {
         #[command(flatten)]
         args: feedback::FeedbackArgs,
     },
+    /// Print what a digest would say now
+    #[command(after_long_help = DIGEST_HELP)]
+    Digest {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: digest::DigestArgs,
+    },
+    /// Send a labelled sample to a receiver, and say what it answered
+    #[command(after_long_help = SEND_TEST_HELP)]
+    SendTest {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: send_test::SendTestArgs,
+    },
+    /// List messages that have not arrived; retry or drop them
+    #[command(after_long_help = OUTBOX_HELP)]
+    Outbox {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: outbox::OutboxArgs,
+    },
+    /// Keep alerts that match from everybody for a while
+    #[command(after_long_help = SILENCE_HELP)]
+    Silence {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(subcommand)]
+        command: silence::SilenceCommand,
+    },
+    /// Show who would get an alert, and why
+    Routes {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(subcommand)]
+        command: RoutesCommand,
+    },
     /// Run rule tests: written series through the same engine, and the alerts that must come
     #[command(after_long_help = TEST_HELP)]
     Test(test::TestArgs),
-    /// Print the documented default configuration
+    /// Print the documented default configuration, or write the templates of messages
     Config(ConfigArgs),
 }
 
@@ -169,6 +215,70 @@ incident as normal; what was `false` or `expected` twice stays a notice until it
 reaches users.
 
 Exit status: 0 written, 2 could not be written.";
+
+const DIGEST_HELP: &str = "\
+Examples:
+  grayflag digest
+  grayflag digest --weekly --format json
+  grayflag digest --at 2026-03-02T08:00:00Z --format html > digest.html
+
+Reads the state file, whether the daemon runs or not, and sends nothing. Counts of what is watched
+and what is silent are those of the last hour.
+
+Exit status: 0 printed, 2 could not be done.";
+
+const SEND_TEST_HELP: &str = "\
+Examples:
+  grayflag send-test oncall
+  grayflag send-test chat --state all
+
+Needs neither the daemon nor its state. Every message says \"Test\" and belongs to an incident of
+its own, `test-…`. Receivers that keep an incident open are told its end at once.
+
+Exit status: 0 taken by every target, 2 refused by one or not reached.";
+const OUTBOX_HELP: &str = "\
+Examples:
+  grayflag outbox
+  grayflag outbox --state dead --receiver oncall
+  grayflag outbox --format json --state done --limit 1000
+  grayflag outbox retry checkout-20260301T0212Z-4f1a/firing/1772331120/oncall
+  grayflag outbox retry --all --receiver oncall
+  grayflag outbox drop checkout-20260301T0212Z-4f1a/firing/1772331120/oncall
+
+A message is pending while it is on its way, held while a silence, quiet hours or maintenance keep
+it back, done once the receiver has it, and dead once it was given up: refused for good, or not
+taken for a day. One that was superseded was held until something newer took its place.
+
+Works while the daemon runs, which looks within 10 s; without one, what is retried goes out with
+the next start.
+
+Exit status: 0 done, 2 could not be done.";
+
+const SILENCE_HELP: &str = "\
+Examples:
+  grayflag silence add --service checkout --for 2h --comment \"load test\"
+  grayflag silence add --owner 'payments-*' --severity notice --until 2026-03-02T08:00:00Z --comment …
+  grayflag silence list
+  grayflag silence end 3
+
+Works while the daemon runs: what it decides from now on and matches waits until the silence ends,
+and what is over by then is never sent. Everything silenced is on the pages and in the digest;
+`resolved` always goes to those who were told.
+
+Exit status: 0 done, 2 could not be done.";
+
+const ROUTES_HELP: &str = "\
+Examples:
+  grayflag routes test --severity critical --service checkout
+  grayflag routes test --cause hot-tenant --label tenant=acme --at 2026-03-01T23:10:00Z
+  grayflag routes test --incident checkout-20260301T0212Z-4f1a
+  grayflag replay … --format jsonl | grayflag routes test -
+
+Says for every route whether it matches and why not, who gets the alert now, what waits for quiet
+hours, silences or maintenance and until when, and who would get `resolved`. Sends nothing.
+
+Exit status: 0 done, 2 could not be done.";
+
 const TEST_HELP: &str = "\
 Examples:
   grayflag test rules/tests/slow-dependency.toml
@@ -187,16 +297,27 @@ struct ConfigPath {
         short,
         value_name = "FILE",
         env = "GRAYFLAG_CONFIG",
+        global = true,
         default_value = "grayflag.toml"
     )]
     config: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+enum RoutesCommand {
+    /// Say where an alert would go: one from the options, from the state file, or as JSON
+    #[command(after_long_help = ROUTES_HELP)]
+    Test(Box<routes::RoutesArgs>),
+}
+
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// Print every option with its explanation and default
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "templates")]
     default: bool,
+    /// Write the templates that lay messages out into a folder; files that are there stay
+    #[arg(long, value_name = "DIR", conflicts_with = "default")]
+    templates: Option<PathBuf>,
 }
 
 /// Runs the command that the arguments name.
@@ -236,10 +357,28 @@ pub fn main() -> ExitCode {
             Command::Feedback { config, args } => {
                 feedback::give(&load(&config.config)?, args, &mut io::stdout())
             }
+            Command::Digest { config, args } => {
+                digest::run(&load(&config.config)?, &args, &mut io::stdout())
+            }
+            Command::SendTest { config, args } => {
+                send_test::run(&load(&config.config)?, &args, &mut io::stdout()).await
+            }
+            Command::Outbox { config, args } => {
+                outbox::outbox(&load(&config.config)?, args, &mut io::stdout())
+            }
+            Command::Silence { config, command } => {
+                silence::run(&load(&config.config)?, command, &mut io::stdout())
+            }
+            Command::Routes { config, command: RoutesCommand::Test(args) } => {
+                routes::test(&load(&config.config)?, &args, &mut io::stdout())
+            }
             Command::Test(args) => tokio::task::spawn_blocking(move || test::run(&args, &stop))
                 .await
                 .unwrap_or_else(|problem| Err(Failure::of(problem))),
-            Command::Config(ConfigArgs { default: _ }) => {
+            Command::Config(ConfigArgs { templates: Some(folder), .. }) => {
+                templates::write(&folder, &mut io::stderr())
+            }
+            Command::Config(ConfigArgs { templates: None, .. }) => {
                 io::stdout().write_all(config::default_text().as_bytes()).map_err(Failure::from)
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -71,7 +72,7 @@ pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> R
         )));
     }
     let source = Prometheus::new(config.source.clone()).map_err(Failure::of)?;
-    let mut sink = Sink::open(&args)?;
+    let mut sink = Sink::open(&args, config.poll.timezone.clone())?;
     let rules = Arc::new(config.rules.clone());
     let archive = Box::<MemoryArchive>::default();
     let mut driver = Driver::new(rules, settings(&config, args.from), archive);
@@ -125,6 +126,7 @@ struct Sink {
     format: Format,
     out: Box<dyn Write + Send>,
     colour: bool,
+    zone: TimeZone,
     scores: Option<BufWriter<File>>,
     incidents: usize,
     /// Lines about what crept, in order of time.
@@ -132,7 +134,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn open(args: &ReplayArgs) -> Result<Self, Failure> {
+    fn open(args: &ReplayArgs, zone: TimeZone) -> Result<Self, Failure> {
         let create = |path: &Path| {
             File::create(path).map(BufWriter::new).map_err(|problem| {
                 Failure::could_not(format!("cannot write `{}`: {problem}", path.display()))
@@ -147,7 +149,8 @@ impl Sink {
             writeln!(scores, "at,service,signal,labels,value,expected,residual,score")?;
         }
         let colour = args.output.is_none() && io::stdout().is_terminal();
-        Ok(Self { format: args.format, out, colour, scores, incidents: 0, crept: Vec::new() })
+        let format = args.format;
+        Ok(Self { format, out, colour, zone, scores, incidents: 0, crept: Vec::new() })
     }
 
     fn take(&mut self, ticked: &Ticked<'_>) -> Result<(), Failure> {
@@ -167,7 +170,7 @@ impl Sink {
         match self.format {
             Format::Jsonl => writeln!(self.out, "{}", alert.to_json())?,
             Format::Text => {
-                let text = text::render(alert, Style { colour: self.colour });
+                let text = text::render(alert, Style { colour: self.colour }, &self.zone);
                 writeln!(self.out, "{text}\n")?;
             }
         }

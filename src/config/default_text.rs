@@ -2,13 +2,14 @@
 //! text and behaviour cannot part.
 
 use super::{Config, rule_files};
+use crate::hours::Moment;
 use crate::rules::Budget;
 
 /// Every option, explained, at its default. `##` explains; a line with one `#` is an option
 /// that is not set by default.
 pub fn default_text() -> String {
     let config = Config::default();
-    let Config { poll, source, store, http, .. } = &config;
+    let Config { poll, source, store, http, digest, .. } = &config;
     let paths: Vec<String> =
         rule_files::default_paths().iter().map(|path| format!("{path:?}")).collect();
     let Budget { alerts_per_week, notices_per_week } = Budget::default();
@@ -27,13 +28,22 @@ pub fn default_text() -> String {
         ("store", format!("sqlite:{}", store.path.display())),
         ("listen", http.listen.to_string()),
         ("paths", paths.join(", ")),
+        ("daily", moment(digest.daily.as_ref())),
+        ("weekly", moment(digest.weekly.as_ref())),
         ("from", super::receivers::FROM_DEFAULT.to_owned()),
+        ("slack", crate::notify::slack::API_URL.to_owned()),
+        ("telegram", crate::notify::telegram::API_URL.to_owned()),
+        ("keep_alive", super::receivers::KEEP_ALIVE_DEFAULT.to_string()),
     ];
     let mut text = TEXT.to_owned();
     for (name, value) in values {
         text = text.replace(&format!("<{name}>"), &value);
     }
     text
+}
+
+fn moment(moment: Option<&Moment>) -> String {
+    moment.map_or_else(|| super::digest::NEVER.to_owned(), ToString::to_string)
 }
 
 /// A rate in the longest unit in which it is a whole number.
@@ -152,9 +162,15 @@ listen = "<listen>"
 ## What follows this in a tag is the service; or `service = "checkout"` for always the same.
 # service_tag = "service:"
 
-## Where alerts can go: one way for each receiver, `email` or `webhook`.
+## Where alerts can go: one way for each receiver, `email`, `webhook`, `slack`, `pagerduty`,
+## `opsgenie`, `teams`, `discord`, `telegram` or `alertmanager`. docs/receivers.md says what each
+## looks like.
 # [[receiver]]
 # name = "oncall"
+## Messages it is sent at most, per s, m or h; the rest waits. docs/operations.md has the usual ones.
+# rate = "60/m"
+## Messages in hand at once, 1 to 32; those about one incident keep their order.
+# at_once = 1
 # [receiver.email]
 # to = ["oncall@example.com"]
 # from = "<from>"
@@ -173,19 +189,152 @@ listen = "<listen>"
 # [[receiver]]
 # name = "chat"
 # [receiver.webhook]
-## Gets a POST with the alert as JSON, schema grayflag.alert/v1.
+## Gets a POST with the alert as JSON, schema grayflag.alert/v1, or a digest, grayflag.digest/v1.
 # url = "https://example.com/hooks/grayflag"
 ## As for the source.
 # headers = { Authorization = { file = "secrets/hook-token" } }
-## Trusted besides the system's authorities.
+## Signs what is sent, in the header X-Grayflag-Signature. Or `signing_secret`, or
+## `signing_secret_env` with the name of a variable.
+# signing_secret_file = "secrets/hook-signing"
+## Trusted besides the system's authorities; every way that follows takes it too.
 # ca_file = "tls/ca.pem"
 
+## When this receiver is not to be disturbed: what comes waits until the hours end, and what is over
+## by then is not sent. What `except` names comes all the same; critical unless told otherwise.
+# [receiver.quiet]
+# hours = ["22:00-07:00", "Sat,Sun 00:00-24:00"]
+## The zone of poll.timezone unless told otherwise.
+# timezone = "Europe/Berlin"
+# except = ["critical"]
+
+# [[receiver]]
+# name = "slack"
+# [receiver.slack]
+## As an app: the message about an incident changes as the incident moves. Or `token`, or
+## `token_env` with the name of a variable; so it is with all secrets that follow.
+# token_file = "secrets/slack-token"
+## Its id, or `#` and its name.
+# channel = "C0123456789"
+## The address of the API, where it is not the service's own: a proxy, or GovSlack.
+# api_url = "<slack>"
+
+# [[receiver]]
+# name = "slack-webhook"
+# [receiver.slack]
+## In place of `token` and `channel`, the webhook of a channel: every message is a new one.
+# webhook_url_file = "secrets/slack-webhook"
+
+# [[receiver]]
+# name = "pager"
+# [receiver.pagerduty]
+## The key of an integration of the kind Events API v2.
+# routing_key_file = "secrets/pagerduty-key"
+## us or eu; or `api_url` in its place.
+# region = "us"
+
+# [[receiver]]
+# name = "opsgenie"
+# [receiver.opsgenie]
+## The key of an integration of the kind API.
+# api_key_file = "secrets/opsgenie-key"
+## us or eu; or `api_url` in its place.
+# region = "us"
+
+# [[receiver]]
+# name = "teams"
+# [receiver.teams]
+## The address that a workflow gives, of those that begin when a webhook request is received.
+# webhook_url_file = "secrets/teams-webhook"
+
+# [[receiver]]
+# name = "discord"
+# [receiver.discord]
+## The address of a channel's webhook; with `?thread_id=…` for a thread.
+# webhook_url_file = "secrets/discord-webhook"
+
+# [[receiver]]
+# name = "telegram"
+# [receiver.telegram]
+## The bot's token.
+# token_file = "secrets/telegram-token"
+## The number of a chat, or the @name of a channel.
+# chat_id = "-1001234567890"
+## The topic within the chat.
+# message_thread_id = 4
+## The address of the API, where it is not the service's own.
+# api_url = "<telegram>"
+
+# [[receiver]]
+# name = "alertmanager"
+# [receiver.alertmanager]
+## Every member of a cluster, up to the path before `/api/v2`.
+# urls = ["http://127.0.0.1:9093"]
+## As for the source: headers, basic_auth, and bearer_token, bearer_token_file or bearer_token_env.
+# bearer_token_file = "secrets/alertmanager-token"
+## Trusted besides the system's authorities.
+# ca_file = "tls/ca.pem"
+## Further labels of every alert.
+# labels = { team = "shop" }
+## How often an open incident is repeated, 5s to 30m: one that is not is taken as over.
+# keep_alive = "<keep_alive>"
+
 ## Which alerts go where; every route that matches is used. Without any route, warning and
-## critical go to every receiver.
+## critical go to every receiver, and notices are told in the digest only. `grayflag routes test`
+## shows who would get what.
 # [[route]]
-## Each of the three is optional: severity (notice, warning, critical), service, cause.
-# match = { severity = ["warning", "critical"], service = ["checkout"], cause = ["slow-dependency"] }
 # to = ["oncall", "chat"]
+## The routes after this one are not for what matches it.
+# stop = true
+## All are optional, one value of each list must match, and `*` stands for any text.
+# [route.match]
+## notice, warning, critical.
+# severity = ["warning", "critical"]
+## A service in the incident, or its owner as [[service]] says it.
+# service = ["checkout", "payments-*"]
+# owner = ["checkout-team"]
+## The leading cause.
+# cause = ["slow-dependency"]
+## A signal that moved.
+# signal = ["http-latency-p99"]
+## Labels of signals that moved, of the culprit and of the breakdown.
+# label = { tenant = ["acme"] }
+## When it was decided; the zone of poll.timezone unless told otherwise.
+# hours = ["Mon-Fri 09:00-17:00"]
+# timezone = "Europe/Berlin"
+
+## Every alert, notices too.
+# [[route]]
+# to = ["slack", "slack-webhook", "pager", "opsgenie", "teams", "discord", "telegram", "alertmanager"]
+
+## What interrupts a person and matches no other route.
+# [[route]]
+# default = true
+# to = ["oncall"]
+
+## Planned work that returns. While it lasts nothing is learned, and alerts wait until it is over.
+# [[maintenance]]
+# name = "backup"
+## All services without this.
+# services = ["orders-db"]
+# hours = ["Sun 02:00-04:00"]
+# timezone = "Europe/Berlin"
+
+## News of a day and of a week: incidents, notices, what crept, what was held back, what is silent.
+## Told as soon as there is a receiver.
+[digest]
+## A time of day, or "never".
+daily = "<daily>"
+## A day and a time of day, or "never".
+weekly = "<weekly>"
+## `poll.timezone` unless told otherwise.
+# timezone = "UTC"
+## Receivers that people read; all of them unless told otherwise.
+# to = ["chat"]
+
+## Messages are laid out by templates. Every file of this folder replaces the one of the same name;
+## `grayflag config --templates DIR` writes them all, to start from. docs/templates.md explains.
+# [templates]
+# dir = "templates"
 "#;
 
 #[cfg(test)]

@@ -1,19 +1,23 @@
 //! `config/grayflag.toml`: parsed, then validated, together with the rule files that it names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::changes::grafana::Annotations;
 use crate::notify::receiver::ReceiverConfig;
-use crate::notify::routes::Route;
+use crate::notify::routes::{Quiet, Route};
+use crate::notify::templates::Templates;
 use crate::problem::{Document, Problems, SourceFile, Table};
 use crate::rules::{Budget, RuleSet, Rules};
 
 mod changes;
 mod default_text;
+mod digest;
 mod fleet;
+mod hours;
 mod http;
+mod maintenance;
 mod network;
 mod poll;
 mod receivers;
@@ -21,9 +25,12 @@ mod routes;
 mod rule_files;
 mod secret;
 mod source;
+mod templates;
 mod world;
 
 pub use default_text::default_text;
+pub use digest::DigestPlan;
+pub use maintenance::MAINTENANCE_MAX;
 pub use poll::{HISTORY_MAX, HISTORY_MIN, INTERVAL_GRID, INTERVAL_MIN, Poll, SETTLE_MAX, Store};
 pub use receivers::RECEIVERS_MAX;
 pub use routes::ROUTES_MAX;
@@ -54,6 +61,12 @@ pub struct Config {
     pub receivers: Vec<ReceiverConfig>,
     /// Which alerts go where, in order.
     pub routes: Vec<Route>,
+    /// When digests are told, and to whom.
+    pub digest: DigestPlan,
+    /// When receivers are not to be disturbed, by name.
+    pub quiet: BTreeMap<String, Quiet>,
+    /// How messages are laid out.
+    pub templates: Templates,
 }
 
 impl Default for Config {
@@ -68,6 +81,9 @@ impl Default for Config {
             annotations: Vec::new(),
             receivers: Vec::new(),
             routes: Vec::new(),
+            digest: DigestPlan::new(Poll::default().timezone, &[]),
+            quiet: BTreeMap::new(),
+            templates: Templates::default(),
         }
     }
 }
@@ -142,18 +158,20 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
     problems.extend(paths.problems);
     let complete = !rule_problems.has_errors() && !problems.has_errors();
     problems.extend(rule_problems);
-    let config = sections(root, &context, set, complete);
+    let (templates, template_problems) = templates::templates(root.table("templates"), &context);
+    problems.extend(template_problems);
+    let config = sections(root, &context, (set, complete), templates);
     problems.extend(document.finish());
     Ok(Loaded { config: config.filter(|_| !problems.has_errors()), problems, rule_files })
 }
 
-/// Reads every section; `complete` says that the rule files have no errors, so that a cause
+/// Reads every other section; `complete` says that the rule files have no errors, so that a cause
 /// that is not among them does not exist.
 fn sections(
     root: Table<'_>,
     context: &Context<'_>,
-    set: RuleSet,
-    complete: bool,
+    (set, complete): (RuleSet, bool),
+    templates: Templates,
 ) -> Option<Config> {
     let poll = root.table("poll").map_or_else(Poll::default, poll::poll);
     let budget = root.table("budget").map_or_else(|| Some(Budget::default()), poll::budget);
@@ -168,11 +186,23 @@ fn sections(
     let services = services(&root);
     let topology = root.table("topology").and_then(fleet::topology);
     let (changes, annotations) = changes::changes(&root, context);
-    let (receivers, names) = receivers::receivers(&root, context);
+    let maintenance = maintenance::maintenance(&root, &services, &poll.timezone);
+    let receivers = receivers::receivers(&root, context, &services, &poll.timezone);
     let causes =
         complete.then(|| set.causes.iter().map(|cause| cause.id.as_str()).collect::<BTreeSet<_>>());
-    let routes = routes::routes(&root, &names, causes.as_ref());
+    let digest = match root.table("digest") {
+        Some(table) => digest::digest(table, &poll.timezone, &receivers.list, &receivers.names),
+        None => DigestPlan::new(poll.timezone.clone(), &receivers.list),
+    };
+    let known = routes::Known {
+        receivers: &receivers.names,
+        causes: causes.as_ref(),
+        services: &services,
+        timezone: &poll.timezone,
+    };
+    let routes = routes::routes(&root, &known);
     root.finish();
+    let templates = templates.in_zone(poll.timezone.clone());
     Some(Config {
         poll,
         rules: Rules {
@@ -181,6 +211,7 @@ fn sections(
             services,
             told: annotations.iter().map(|marks| marks.kind).collect(),
             changes: set.changes.into_iter().chain(changes).collect(),
+            maintenance,
             topology,
             budget: budget?,
         },
@@ -188,7 +219,10 @@ fn sections(
         store: store?,
         http: http?,
         annotations,
-        receivers,
+        receivers: receivers.list,
         routes,
+        quiet: receivers.quiet,
+        digest,
+        templates,
     })
 }

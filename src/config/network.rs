@@ -21,7 +21,17 @@ pub(super) fn url(
     schemes: &[&str],
     example: &str,
 ) -> Option<Url> {
-    let text = table.filled(key)?;
+    one_url(table, key, &table.filled(key)?, schemes, example)
+}
+
+/// The address in a text that stands under a key, alone or in a list.
+pub(super) fn one_url(
+    table: &Table<'_>,
+    key: &str,
+    text: &At<&str>,
+    schemes: &[&str],
+    example: &str,
+) -> Option<Url> {
     let hint = format!("write it in full, for example `{example}`");
     // Messages never repeat the address: it may hold a password.
     let Ok(url) = Url::parse(text.value) else {

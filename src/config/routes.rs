@@ -1,46 +1,59 @@
 //! `[[route]]`: which alerts go where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
+
+use super::hours::schedule;
 use crate::engine::alert::Severity;
-use crate::notify::routes::Route;
-use crate::problem::{Problem, Table, did_you_mean, quoted};
-use crate::rules::Names;
+use crate::matcher::{Matcher, Pattern, VALUE_CHARS_MAX, VALUES_MAX};
+use crate::notify::routes::{Quiet, Route};
+use crate::problem::{At, Problem, Table, did_you_mean, quoted};
+use crate::rules::{Names, Service};
 
 /// More routes than this are refused: each alert is held against all of them.
 pub const ROUTES_MAX: usize = 1_000;
 
+/// The words for severities.
 const SEVERITIES: [(&str, Severity); 3] = [
     ("notice", Severity::Notice),
     ("warning", Severity::Warning),
     ("critical", Severity::Critical),
 ];
 
+/// What routes can speak of.
+pub(super) struct Known<'a> {
+    /// Names of receivers.
+    pub(super) receivers: &'a Names,
+    /// Ids of causes; none where they are not known.
+    pub(super) causes: Option<&'a BTreeSet<&'a str>>,
+    /// Services that are described, by name.
+    pub(super) services: &'a BTreeMap<String, Service>,
+    /// The zone unless told otherwise.
+    pub(super) timezone: &'a TimeZone,
+}
+
 /// Reads every `[[route]]`. Without any, what interrupts a person goes to every receiver.
-pub(super) fn routes(
-    root: &Table<'_>,
-    receivers: &Names,
-    causes: Option<&BTreeSet<&str>>,
-) -> Vec<Route> {
+pub(super) fn routes(root: &Table<'_>, known: &Known<'_>) -> Vec<Route> {
     let tables = root.tables("route");
     if tables.len() > ROUTES_MAX {
         let place = tables.get(ROUTES_MAX).map_or(0..0, Table::at);
         root.report(root.error(place, format!("more than {ROUTES_MAX} routes")));
     }
     if tables.is_empty() && !root.has("route") {
-        return default_route(receivers).into_iter().collect();
+        return default_route(known.receivers).into_iter().collect();
     }
     let mut used = BTreeSet::new();
-    let exists = |name: &String| receivers.iter().any(|(known, _)| known == name);
+    let exists = |name: &String| known.receivers.iter().any(|(known, _)| known == name);
     let mut routes = Vec::with_capacity(tables.len());
     for table in tables {
-        let route = route(table, receivers, causes);
+        let route = route(table, known);
         used.extend(route.to.iter().cloned());
         routes.push(route);
     }
     // A misspelt name in a route is told there.
     let all_exist = used.iter().all(exists);
-    for (name, place) in receivers.iter() {
+    for (name, place) in known.receivers.iter() {
         if all_exist && !used.contains(name) {
             let message = format!("no route leads to the receiver {}", quoted(name));
             let hint = "name it in the `to` of a [[route]], or remove it";
@@ -52,28 +65,26 @@ pub(super) fn routes(
 
 fn default_route(receivers: &Names) -> Option<Route> {
     let to: Vec<String> = receivers.iter().map(|(name, _)| name.to_owned()).collect();
-    let severities = vec![Severity::Warning, Severity::Critical];
-    (!to.is_empty()).then(|| Route { severities, to, ..Route::default() })
+    let severity = vec![Severity::Warning, Severity::Critical];
+    let matcher = Matcher { severity, ..Matcher::default() };
+    (!to.is_empty()).then(|| Route { matcher, to, ..Route::default() })
 }
 
-fn route(table: Table<'_>, receivers: &Names, causes: Option<&BTreeSet<&str>>) -> Route {
+fn route(table: Table<'_>, known: &Known<'_>) -> Route {
     let mut route = Route::default();
     if let Some(matching) = table.table("match") {
-        route.severities = matching.choices("severity", &SEVERITIES).unwrap_or_default();
-        let services = matching.texts("service").unwrap_or_default();
-        route.services = services.into_iter().map(|text| text.value.to_owned()).collect();
-        for cause in matching.texts("cause").unwrap_or_default() {
-            if let Some(causes) = causes
-                && !causes.contains(cause.value)
-            {
-                let what = format!("no cause has the id {}", quoted(cause.value));
-                let hint = did_you_mean(cause.value, causes.iter().copied(), "causes")
-                    .unwrap_or_else(|| "no rule file has a [[cause]]".to_owned());
-                matching.wrong_hint("cause", &cause.at, &what, &hint);
-            }
-            route.causes.push(cause.value.to_owned());
-        }
+        route.matcher = matcher(&matching, known);
+        route.hours = schedule(&matching, known.timezone);
         matching.finish();
+    }
+    route.default = table.boolean("default").is_some_and(|default| default.value);
+    route.stop = table.boolean("stop").is_some_and(|stop| stop.value);
+    for key in ["match", "stop"] {
+        if route.default && table.has(key) {
+            let message = format!("`{key}` beside `default` {}", table.whereabouts());
+            let hint = "a default route gets what no other route matches; write a second [[route]]";
+            table.report(table.error(table.at_key(key), message).hint(hint));
+        }
     }
     let to = table.required("to", Table::texts);
     if to.as_ref().is_some_and(Vec::is_empty) {
@@ -81,9 +92,9 @@ fn route(table: Table<'_>, receivers: &Names, causes: Option<&BTreeSet<&str>>) -
         table.wrong_hint("to", &table.at_value("to"), "must not be empty", hint);
     }
     for text in to.into_iter().flatten() {
-        if receivers.iter().all(|(name, _)| name != text.value) {
+        if known.receivers.iter().all(|(name, _)| name != text.value) {
             let what = format!("no receiver is called {}", quoted(text.value));
-            let names = receivers.iter().map(|(name, _)| name);
+            let names = known.receivers.iter().map(|(name, _)| name);
             let hint = did_you_mean(text.value, names, "receivers")
                 .unwrap_or_else(|| "add a [[receiver]] of this name".to_owned());
             let message = format!("`to` {}: {what}", table.whereabouts());
@@ -93,4 +104,79 @@ fn route(table: Table<'_>, receivers: &Names, causes: Option<&BTreeSet<&str>>) -
     }
     table.finish();
     route
+}
+
+/// Reads what an alert must be like.
+fn matcher(table: &Table<'_>, known: &Known<'_>) -> Matcher {
+    let severity = table.choices("severity", &SEVERITIES).unwrap_or_default();
+    let service = patterns(table, "service", table.texts("service"));
+    let signal = patterns(table, "signal", table.texts("signal"));
+    let causes = table.texts("cause");
+    for cause in causes.iter().flatten().filter(|cause| Pattern::from(cause.value).is_exact()) {
+        if let Some(causes) = known.causes.filter(|causes| !causes.contains(cause.value)) {
+            let what = format!("no cause has the id {}", quoted(cause.value));
+            let hint = did_you_mean(cause.value, causes.iter().copied(), "causes")
+                .unwrap_or_else(|| "no rule file has a [[cause]]".to_owned());
+            table.wrong_hint("cause", &cause.at, &what, &hint);
+        }
+    }
+    let cause = patterns(table, "cause", causes);
+    let owners = table.texts("owner");
+    let described: BTreeSet<&str> =
+        known.services.values().filter_map(|service| service.owner.as_deref()).collect();
+    for owner in owners.iter().flatten() {
+        let pattern = Pattern::from(owner.value);
+        if !described.iter().any(|name| pattern.matches(name)) {
+            let what = format!("no [[service]] has the owner {}", quoted(owner.value));
+            let hint = did_you_mean(owner.value, described.iter().copied(), "owners")
+                .unwrap_or_else(|| "add `owner` to a [[service]]".to_owned());
+            table.wrong_hint("owner", &owner.at, &what, &hint);
+        }
+    }
+    let owner = patterns(table, "owner", owners);
+    let label = table.table("label").map(|labels| labels_of(&labels)).unwrap_or_default();
+    Matcher { severity, service, owner, cause, signal, label }
+}
+
+fn patterns(table: &Table<'_>, key: &str, texts: Option<Vec<At<&str>>>) -> Vec<Pattern> {
+    let texts = texts.unwrap_or_default();
+    if VALUES_MAX < texts.len() {
+        let what = format!("must hold at most {VALUES_MAX} values");
+        table.wrong(key, &table.at_value(key), &what);
+    }
+    let long = |text: &&At<&str>| VALUE_CHARS_MAX < text.value.chars().count();
+    if let Some(text) = texts.iter().find(long) {
+        let what = format!("a value must have at most {VALUE_CHARS_MAX} characters");
+        table.wrong(key, &text.at, &what);
+    }
+    texts.into_iter().map(|text| Pattern::from(text.value)).collect()
+}
+
+/// Labels with their values; the user chooses the names.
+fn labels_of(table: &Table<'_>) -> BTreeMap<String, Vec<Pattern>> {
+    let mut labels = BTreeMap::new();
+    for (name, value) in table.entries() {
+        let list = value.get_ref().as_array();
+        let items = list.map(|list| list.iter().collect::<Vec<_>>()).unwrap_or_default();
+        let texts: Vec<At<&str>> = items
+            .iter()
+            .filter_map(|item| Some(At { value: item.get_ref().as_str()?, at: item.span() }))
+            .collect();
+        if texts.is_empty() || texts.len() < items.len() {
+            let hint = "write its values as a list: `label = { tenant = [\"acme\"] }`";
+            table.wrong_hint(name.value, &value.span(), "expected a list of strings", hint);
+            continue;
+        }
+        labels.insert(name.value.to_owned(), patterns(table, name.value, Some(texts)));
+    }
+    labels
+}
+
+/// Reads `quiet` of a receiver.
+pub(super) fn quiet(table: &Table<'_>, usual: &TimeZone) -> Option<Quiet> {
+    let table = table.table("quiet")?;
+    let except = table.choices("except", &SEVERITIES);
+    let schedule = table.required("hours", |table, _| schedule(table, usual));
+    table.finish();
+    Some(Quiet { schedule: schedule?, except: except.unwrap_or_else(|| vec![Severity::Critical]) })
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use super::world::reason;
@@ -39,6 +40,39 @@ pub(super) fn secret(
         return from_file(table, file, &path, context);
     }
     from_environment(table, env, &name?, context)
+}
+
+/// The secret under one of its keys; a problem also if there is none.
+pub(super) fn required(
+    table: &Table<'_>,
+    keys: SecretKeys,
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    if !given(table, keys) {
+        let message = format!("missing key `{}` {}", keys[0], table.whereabouts());
+        let hint = format!("give one of {}", listed(keys));
+        table.report(table.error(table.at(), message).hint(hint).of_absence());
+    }
+    secret(table, keys, context)
+}
+
+/// An address that is a secret, because whoever knows it can post there.
+pub(super) fn secret_url(
+    table: &Table<'_>,
+    keys: SecretKeys,
+    example: &str,
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    let address = required(table, keys, context)?;
+    let known = Url::parse(address.expose_secret()).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|h| !h.is_empty())
+    });
+    if known.is_none() {
+        let key = keys.into_iter().find(|key| table.has(key)).unwrap_or(keys[0]);
+        let hint = format!("write it in full, for example `{example}`");
+        table.wrong_hint(key, &table.at_value(key), "is not a web address", &hint);
+    }
+    known.map(|_| address)
 }
 
 /// Whether any form of the secret is given.

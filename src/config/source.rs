@@ -79,7 +79,7 @@ pub(super) fn source(table: Table<'_>, context: &Context<'_>) -> Option<Config> 
     })
 }
 
-fn basic_auth(table: Table<'_>, context: &Context<'_>) -> Option<BasicAuth> {
+pub(super) fn basic_auth(table: Table<'_>, context: &Context<'_>) -> Option<BasicAuth> {
     let username = table.required("username", Table::filled);
     let password = secret(&table, PASSWORD, context);
     if !given(&table, PASSWORD) {

@@ -5,7 +5,11 @@
 //! decided them; delivery is another task's business.
 
 mod api;
+pub mod digest;
+mod news;
+mod notes;
 mod orphans;
+mod routing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::alert::Alert;
 use crate::engine::archive::ArchiveError;
+use crate::engine::chart::Chart;
 use crate::engine::outcome::{Report, Silence};
 use crate::engine::track::SERIES_MAX;
 use crate::engine::{Settings, snapshot};
@@ -27,12 +32,14 @@ use crate::http::{Api, HttpError};
 use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::{ReceiverError, Target};
-use crate::notify::routes::{Told, plan};
 use crate::replay::{AdvanceError, Driver};
 use crate::series::Feedback;
 use crate::source::{Prometheus, SourceError};
 use crate::store::{Store, StoreError, Tick};
 use crate::time::{Span, Timestamp};
+
+use notes::Notebook;
+pub use routing::Routing;
 
 /// The state is written at least this often, in the ticks' time.
 const SNAPSHOT_EVERY: Span = Span::HOUR;
@@ -134,7 +141,7 @@ pub async fn run(
 fn open_receivers(config: &Config) -> Result<Vec<Target>, ReceiverError> {
     let mut targets = Vec::new();
     for receiver in &config.receivers {
-        targets.extend(receiver.open()?);
+        targets.extend(receiver.open(&config.templates)?);
     }
     Ok(targets)
 }
@@ -143,24 +150,21 @@ fn open_receivers(config: &Config) -> Result<Vec<Target>, ReceiverError> {
 fn deliver(store: StoreHandle, targets: Vec<Target>, stop: CancellationToken) -> JoinHandle<()> {
     let seed = u64::try_from(clock::now().as_millis()).unwrap_or(0);
     let delivery = Delivery::new(store, targets, Arc::new(clock::now), seed);
-    tokio::spawn(async move {
-        if let Err(problem) = delivery.run(stop).await {
-            error!(%problem, "delivery cannot use the state file");
-        }
-    })
+    tokio::spawn(delivery.run(stop))
 }
 
-/// Waits until nothing waits to be delivered; a receiver that is away is not waited for long.
+/// Waits until nothing waits to be delivered; a receiver that is away is not waited for long, and
+/// what is held not at all.
 async fn drain(store: &StoreHandle, stop: &CancellationToken) -> Result<(), StoreError> {
     let mut left = DRAIN_MAX;
     while !stop.is_cancelled() && !left.is_zero() {
-        if store.with(|store| store.pending_count()).await? == 0 {
+        if store.with(|store| store.waiting_count(clock::now())).await? == 0 {
             return Ok(());
         }
         tokio::time::sleep(DRAIN_LOOK).await;
         left = left.saturating_sub(DRAIN_LOOK);
     }
-    let waiting = store.with(|store| store.pending_count()).await?;
+    let waiting = store.with(|store| store.waiting_count(clock::now())).await?;
     warn!(waiting, "messages stay in the outbox for the next start");
     Ok(())
 }
@@ -172,11 +176,13 @@ struct Poller {
     clock: Arc<Clock>,
     api: Api,
     config: Config,
+    routing: Arc<Routing>,
     /// How long late samples are waited for.
     settle: Span,
     /// The tick of the newest stored snapshot.
     stored: Option<Timestamp>,
     trouble: Trouble,
+    notebook: Notebook,
 }
 
 impl Poller {
@@ -215,7 +221,9 @@ impl Poller {
         };
         driver.outside().annotations(&config.annotations)?;
         let (clock, trouble) = (Arc::clone(clock), Trouble::default());
-        Ok(Self { driver, store, clock, api, config, settle, stored, trouble })
+        let notebook = Notebook::default();
+        let routing = Arc::new(Routing::of(&config));
+        Ok(Self { driver, store, clock, api, config, routing, settle, stored, trouble, notebook })
     }
 
     /// A driver that knows nothing, and a store without what an earlier one left unfinished.
@@ -290,7 +298,8 @@ impl Poller {
             let mut alerts: Vec<Alert> = Vec::new();
             let mut newest = None;
             api::hand_over(&self.store, &mut self.driver, &self.clock).await?;
-            let trouble = &mut self.trouble;
+            let before = self.driver.engine().now().unwrap_or(self.driver.next_tick());
+            let (trouble, notebook) = (&mut self.trouble, &mut self.notebook);
             // What is read beyond the next commit would be read again after it.
             let learns_until = self.driver.learns_until();
             let until = learns_until.unwrap_or(self.driver.next_tick() + COMMIT_EVERY);
@@ -300,6 +309,7 @@ impl Poller {
             let advance = self.driver.advance(source, until.min(end), |ticked| {
                 newest = (!ticked.learning).then_some(ticked.at).or(newest);
                 trouble.report(&ticked.outcome.report);
+                notebook.take(ticked.at, &ticked.outcome.report);
                 alerts = ticked.outcome.alerts;
                 // An alert is written with the state that decided it, before the next tick.
                 alerts.is_empty() && !stop.is_cancelled()
@@ -322,6 +332,7 @@ impl Poller {
                 info!(series, services, judged, "learned; services with less than a day wait");
             }
             if let Some(tick) = newest {
+                self.tell_news((before, tick), end).await?;
                 self.commit(tick, alerts).await?;
             }
             if let Err(AdvanceError::Source(away)) = read {
@@ -370,18 +381,17 @@ impl Poller {
                 "alert"
             );
         }
-        let (routes, receivers) = (self.config.routes.clone(), self.config.receivers.clone());
+        let routing = self.routing.clone();
+        let (planned, now) = (Routing::planned(self.driver.engine()), self.clock.now());
         let news = !alerts.is_empty();
+        let engine = self.driver.engine();
+        let charts: Vec<Chart> = alerts.iter().map(|alert| engine.chart(alert)).collect();
         self.store
             .with(move |store| {
-                let mut told = Told::new();
-                for alert in &alerts {
-                    told.insert(alert.incident.clone(), store.told(&alert.incident)?);
-                }
-                let deliveries = plan(&alerts, &routes, &receivers, &mut told);
+                let deliveries = routing.plan(store, &alerts, &planned, now)?;
                 let snapshot = (!state.is_empty()).then_some((snapshot::VERSION, &state[..]));
-                let tick =
-                    Tick { last_tick: tick, snapshot, alerts: &alerts, deliveries: &deliveries };
+                let (alerts, charts, deliveries) = (&alerts[..], &charts[..], &deliveries[..]);
+                let tick = Tick { last_tick: tick, snapshot, alerts, charts, deliveries };
                 store.commit(&tick)
             })
             .await?;

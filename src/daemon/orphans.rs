@@ -4,9 +4,10 @@
 use crate::config::Config;
 use crate::engine::alert::{Alert, State};
 use crate::notify::handle::StoreHandle;
-use crate::notify::routes::{Told, plan};
 use crate::store::{StoreError, Tick};
 use crate::time::Timestamp;
+
+use super::routing::Routing;
 
 /// Incidents looked at; more were never open at once.
 const INCIDENTS_MAX: u32 = 10_000;
@@ -18,20 +19,21 @@ pub(super) async fn close(
     config: &Config,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let (routes, receivers) = (config.routes.clone(), config.receivers.clone());
+    let routing = Routing::of(config);
     let closed = store
         .with(move |store| {
             let newest = store.incidents(INCIDENTS_MAX)?;
             let parsed = newest.iter().filter_map(|json| serde_json::from_str(json).ok());
             let open = parsed.filter(|alert: &Alert| alert.state != State::Resolved);
             let alerts: Vec<Alert> = open.map(|alert| unseen_end(alert, now)).collect();
-            let mut told = Told::new();
-            for alert in &alerts {
-                told.insert(alert.incident.clone(), store.told(&alert.incident)?);
-            }
-            let deliveries = plan(&alerts, &routes, &receivers, &mut told);
-            let tick =
-                Tick { last_tick: now, snapshot: None, alerts: &alerts, deliveries: &deliveries };
+            let deliveries = routing.plan(store, &alerts, &[], now)?;
+            let tick = Tick {
+                last_tick: now,
+                snapshot: None,
+                alerts: &alerts,
+                charts: &[],
+                deliveries: &deliveries,
+            };
             if !alerts.is_empty() {
                 store.commit(&tick)?;
             }
@@ -45,9 +47,9 @@ pub(super) async fn close(
 }
 
 fn unseen_end(mut alert: Alert, now: Timestamp) -> Alert {
+    alert.title = format!("Closed without its end being seen: {}", alert.news().1);
     alert.state = State::Resolved;
     alert.at = now.max(alert.at);
-    alert.title = format!("Closed without its end being seen: {}", alert.title);
     alert.forecast = None;
     alert
 }

@@ -17,6 +17,12 @@ pub const NOT_MEASURED: &str = "not measured: ";
 /// The same where everything is measured, and kinds of changes are not reported.
 pub const NOT_REPORTED: &str = "not reported: ";
 
+/// How the last entry of the leading cause's [`NamedCause::against`] begins, which lists what moved
+/// and is no part of what the cause does.
+pub const NOT_EXPLAINED: &str = "does not explain: ";
+/// Ends what changed since the last alert, where a title begins with that.
+const NEWS_END: &str = " — ";
+
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,7 +68,8 @@ pub struct Alert {
     pub service: String,
     /// Every service in it, the first one included, in order of name.
     pub services: Vec<String>,
-    /// One line that can be acted on from a lock screen.
+    /// One line that can be acted on from a lock screen: what changed, in an update; who feels
+    /// what and how much; why, and how sure that is.
     pub title: String,
     /// Most probable first.
     pub causes: Vec<NamedCause>,
@@ -219,6 +226,28 @@ impl Alert {
     /// so that an outbox can tell a repetition from news.
     pub fn id(&self) -> String {
         format!("{}/{}/{}", self.incident, self.state, self.at.as_secs())
+    }
+
+    /// Puts what changed since the last alert before the title.
+    pub(crate) fn begin_with(&mut self, news: Option<&str>) {
+        if let Some(news) = news {
+            self.title = format!("{news}{NEWS_END}{}", self.title);
+        }
+    }
+
+    /// What changed since the last alert, where the title begins with that, and the rest of it.
+    pub fn news(&self) -> (Option<&str>, &str) {
+        let parts = self.title.split_once(NEWS_END).filter(|_| self.state == State::Updated);
+        parts.map_or((None, self.title.as_str()), |(news, rest)| (Some(news), rest))
+    }
+
+    /// The same for somebody who was not told of the incident before, because it was too mild: that
+    /// there is one, and not that it changed.
+    #[must_use]
+    pub fn as_first(&self) -> Self {
+        let (_, title) = self.news();
+        let state = if self.state == State::Updated { State::Firing } else { self.state };
+        Self { state, title: title.to_owned(), ..self.clone() }
     }
 
     /// One line of JSON.

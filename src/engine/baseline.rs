@@ -25,6 +25,8 @@ pub const HOUR: usize = 2;
 pub const RESIDUAL_MAX: f64 = 6.0;
 /// Residuals enter the load regression clipped here, so that its slope is not made by outliers.
 const REGRESSION_MAX: f64 = 3.0;
+/// The middle 95 % of a normal distribution lie within this many standard units.
+const MIDDLE_95: f64 = 1.96;
 /// Weaker correlation with traffic than this is not adjusted for.
 const CORRELATION_MIN: f64 = 0.1;
 /// Traffic that hardly varies (in squared standard units) says nothing about what follows it.
@@ -265,6 +267,26 @@ impl Baseline {
             Model::Count { events } => load.exposure * events,
         };
         Some(self.transform.inverse(y) * self.unit_load(load))
+    }
+
+    /// Between which values the middle 95 % of a normal day's lie at a slot, with what is expected
+    /// between them, in the signal's own unit: `[low, expected, high]`. None where nothing is
+    /// expected.
+    pub fn usual(&self, slot: u16, load: Load) -> Option<[f64; 3]> {
+        if self.per_traffic && !load.known {
+            return None;
+        }
+        let centre = self.expected(slot, load)?;
+        let end = |side: f64| match &self.model {
+            Model::Level { .. } => self.value_at(side * MIDDLE_95, slot, load),
+            Model::Count { events } => {
+                let expected = load.exposure * events;
+                let spread = (expected + 1.0).sqrt() * self.sds[0].max(1.0);
+                let y = expected + side * MIDDLE_95 * spread;
+                Some(self.transform.inverse(y) * self.unit_load(load))
+            }
+        };
+        Some([end(-1.0)?, centre, end(1.0)?])
     }
 
     /// How many times a unit's value the whole value is, where values are judged per traffic.

@@ -16,7 +16,7 @@ pub(super) enum Counted {
 
 impl Engine {
     /// Notices and alerts a week that the whole fleet may have: of the services that are judged.
-    pub(super) fn accepted(&self) -> (f64, f64) {
+    pub fn accepted(&self) -> (f64, f64) {
         let services = self.state.services.values();
         let fleet = services.filter(|service| service.calibration.is_some()).count() as f64;
         let budget = &self.rules.budget;

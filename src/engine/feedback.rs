@@ -12,6 +12,7 @@ use super::diagnose::Diagnosis;
 use super::grid::{PER_HOUR, block_of, block_start};
 use super::incidents::loudest;
 use super::lifecycle::Onset;
+use super::maintenance::Planned;
 use super::outcome::{Accepted, Outcome, Relevelled};
 use super::past::{Judged, Pattern, Way};
 use crate::series::{Feedback, Verdict};
@@ -55,9 +56,14 @@ impl Engine {
     }
 
     /// Writes down where services begin to stir.
-    pub(super) fn follow_stirs(&mut self, standings: &BTreeMap<String, Standing>, at: (i64, u16)) {
+    pub(super) fn follow_stirs(
+        &mut self,
+        standings: &BTreeMap<String, Standing>,
+        planned: &Planned,
+        at: (i64, u16),
+    ) {
         let mut begun = Vec::new();
-        for (name, standing) in standings {
+        for (name, standing) in standings.iter().filter(|(name, _)| !planned.has(name)) {
             let Some(service) = self.state.services.get_mut(name) else { continue };
             if service.stirs.follow(at.0, standing.notice) {
                 begun.push(name);

@@ -3,6 +3,7 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::format;
 use crate::time::{Span, Timestamp};
 
 /// The engine decides once per block; the values of a block's ticks become one number.
@@ -62,6 +63,11 @@ impl WallClock {
     /// What this clock shows at an instant.
     pub fn shows(&self, at: Timestamp) -> DateTime {
         self.zone.to_datetime(at.to_jiff())
+    }
+
+    /// An instant for people, as [`format::clock`] writes it.
+    pub fn told(&self, at: Timestamp, by: Timestamp) -> String {
+        format::clock(at, by, &self.zone)
     }
 
     /// How far it is ahead of UTC.

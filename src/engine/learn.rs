@@ -50,9 +50,25 @@ pub struct Window<'a> {
     /// Where each lies in the local week.
     pub slots: &'a [u16],
     /// As many times [`Load::USUAL`].
-    pub no_load: Vec<Load>,
+    pub no_load: &'a [Load],
     /// Where their values are.
     pub archive: &'a dyn Archive,
+    /// Blocks from first to last in which the service was worked on as planned: they teach nothing.
+    pub planned: Vec<(i64, i64)>,
+}
+
+impl Window<'_> {
+    /// The places in the window of the blocks from first to last of each stretch.
+    fn places<'s>(
+        &self,
+        stretches: impl IntoIterator<Item = &'s (i64, i64)>,
+    ) -> impl Iterator<Item = usize> {
+        let (begin, end) = (self.from, self.to);
+        let blocks = stretches
+            .into_iter()
+            .flat_map(move |&(first, last)| first.max(begin)..(last + 1).min(end));
+        blocks.filter_map(move |block| usize::try_from(block - begin).ok())
+    }
 }
 
 /// What a series and its load did in a window.
@@ -69,7 +85,7 @@ impl Service {
         let before = self.traffic;
         let load = self.learn_load(tracks, signals, window);
         self.traffic = self.traffic.or(before);
-        let load = load.as_ref().unwrap_or(&window.no_load);
+        let load = load.as_deref().unwrap_or(window.no_load);
         let mut paths: Vec<(usize, Path)> = Vec::new();
         let members = self.members.iter().map(|&place| tracks[place].series.id);
         let members: BTreeSet<SeriesId> = members.collect();
@@ -88,12 +104,14 @@ impl Service {
             } else {
                 &signals[tracked.signal]
             };
-            let own_load = if tracked.role == Role::Traffic { &window.no_load } else { load };
+            let own_load = if tracked.role == Role::Traffic { window.no_load } else { load };
             let path = self.learn_series(tracked, signal, values, (window, own_load));
             if !tracked.role.is_context() {
                 paths.extend(path.map(|path| (place, path)));
             }
         }
+        // What was switched off on purpose is no habit of being away.
+        window.places(&window.planned).for_each(|place| seen[place] = true);
         self.patience = absence::patience(&seen);
         self.calibration = calibrate(tracks, &paths).or_else(|| self.calibration.take());
     }
@@ -161,7 +179,7 @@ impl Service {
             })
             .max_by(|a, b| a.2.total_cmp(&b.2).then_with(|| b.0.series.cmp(&a.0.series)))?;
         let signal = &signals[tracked.signal];
-        let fitted = baseline::fit(signal, &values, window.slots, &window.no_load)?;
+        let fitted = baseline::fit(signal, &values, window.slots, window.no_load)?;
         let high = quantile(sort_finite(&mut values.clone()), USUAL_HIGH)?.max(middle);
         self.traffic = Some(Traffic { series: tracked.series.id, middle, high });
         let blocks: Vec<Block> = values.into_iter().zip(fitted.residuals).collect();
@@ -170,15 +188,10 @@ impl Service {
         Some(pairs.map(|(&now, before)| load_from(now, before, middle)).collect())
     }
 
-    /// The window's values with alarm episodes taken out.
+    /// The window's values with alarm episodes and planned work taken out.
     fn masked(&self, mut values: Vec<f64>, window: &Window<'_>) -> Vec<f64> {
-        for &(from, to) in &self.episodes {
-            for block in from.max(window.from)..=to.min(window.to - 1) {
-                if let Ok(i) = usize::try_from(block - window.from) {
-                    values[i] = f64::NAN;
-                }
-            }
-        }
+        let masks = window.places(&self.episodes).chain(window.places(&window.planned));
+        masks.for_each(|place| values[place] = f64::NAN);
         values
     }
 }

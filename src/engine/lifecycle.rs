@@ -193,6 +193,33 @@ impl Incident {
         }
     }
 
+    /// What has changed since it was last told, in words; none before the first alert.
+    pub fn news(&self) -> Option<String> {
+        let told = self.told.as_ref()?;
+        let mut news = Vec::new();
+        if told.severity != self.severity {
+            news.push(format!("now {}", self.severity));
+        }
+        let named = |cause: Option<&str>| cause.is_some_and(|cause| cause != UNEXPLAINED);
+        let cause = self.diagnosis.causes.first().map(|cause| cause.id.as_str());
+        if told.cause.as_deref() != cause && named(cause) {
+            news.push(if named(told.cause.as_deref()) {
+                "another cause leads".to_owned()
+            } else {
+                "the cause is clear now".to_owned()
+            });
+        }
+        let joined: Vec<&str> =
+            self.services.difference(&told.services).map(String::as_str).collect();
+        news.extend(match joined.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one} is in it too")),
+            [one, other] => Some(format!("{one} and {other} are in it too")),
+            [one, rest @ ..] => Some(format!("{one} and {} more are in it too", rest.len())),
+        });
+        (!news.is_empty()).then(|| news.join(", "))
+    }
+
     /// What must be told now, if anything, and remembers that it was.
     pub fn tell(&mut self) -> Option<State> {
         let now = Told {
@@ -296,7 +323,9 @@ mod tests {
         incident.raise(Severity::Warning);
         incident.raise(Severity::Notice);
         assert_eq!(incident.severity, Severity::Warning, "severity never falls");
+        assert_eq!(incident.news().as_deref(), Some("now warning"));
         assert_eq!(incident.tell(), Some(State::Updated));
+        assert_eq!(incident.news(), None);
     }
 
     #[test]
@@ -307,6 +336,9 @@ mod tests {
         for minute in [150, 155, 160] {
             incident.consider(diagnosis(&[("pool-exhaustion", 0.55)]), at(minute));
         }
+        incident.services.extend(["db".to_owned(), "api".to_owned()]);
+        let news = "the cause is clear now, api and db are in it too";
+        assert_eq!(incident.news().as_deref(), Some(news));
         assert_eq!(incident.tell(), Some(State::Updated));
     }
 

@@ -46,6 +46,10 @@ impl Engine {
             .filter(|_| state != State::Resolved);
         let mut checked = incident.diagnosis.checked.clone();
         checked.extend(self.unexplaining(incident));
+        let mut causes = incident.diagnosis.causes.clone();
+        if let Some(leading) = causes.first_mut().filter(|_| state != State::Resolved) {
+            leading.against.extend(self.unexplained(incident, &signals));
+        }
         Alert {
             schema: SCHEMA.to_owned(),
             state,
@@ -56,8 +60,8 @@ impl Engine {
             severity: incident.severity,
             service: incident.service.clone(),
             services: incident.services.iter().cloned().collect(),
-            title: incident.diagnosis.title.clone(),
-            causes: incident.diagnosis.causes.clone(),
+            title: self.title(incident, state, &signals),
+            causes,
             signals,
             changes: self.changes_near(incident, &found, now),
             forecast,

@@ -12,8 +12,11 @@
 
 pub mod alert;
 pub mod changes;
+pub mod chart;
 pub mod grid;
 pub mod outcome;
+
+pub mod maintenance;
 
 pub mod archive;
 pub mod history;
@@ -49,14 +52,17 @@ pub mod lifecycle;
 
 mod controllers;
 mod creep;
+mod draw;
 mod explain;
 mod feedback;
+mod headline;
 mod incidents;
 mod message;
 mod naming;
 mod questions;
 mod relevel;
 mod scores;
+pub mod silent;
 pub mod snapshot;
 
 use std::collections::BTreeMap;
@@ -375,14 +381,18 @@ impl Engine {
         }
         let from = block - blocks_in(self.settings.history);
         let slots = self.clock.slots(from, block);
-        let window = Window {
-            from,
-            to: block,
-            no_load: vec![Load::USUAL; slots.len()],
-            slots: &slots,
-            archive: &*self.archive,
-        };
+        let no_load = vec![Load::USUAL; slots.len()];
+        let range = (block_start(from), block_start(block));
         for name in names {
+            let (windows, changes) = (&self.rules.maintenance, &self.state.changes);
+            let window = Window {
+                from,
+                to: block,
+                no_load: &no_load,
+                slots: &slots,
+                archive: &*self.archive,
+                planned: maintenance::blocks(&name, range, windows, changes),
+            };
             if let Some(service) = self.state.services.get_mut(&name) {
                 service.learn(&mut self.state.tracks.all, &self.rules.signals, &window);
             }

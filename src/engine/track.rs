@@ -338,6 +338,11 @@ impl Tracked {
         Some(self.drift.events()? * self.baseline.as_ref()?.unit_load(load))
     }
 
+    /// When it last had a value.
+    pub fn seen(&self) -> Option<Timestamp> {
+        self.seen
+    }
+
     /// Whether it had a value at `now`.
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.seen == Some(now)

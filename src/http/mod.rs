@@ -4,12 +4,14 @@
 //! of seconds is bounded.
 
 mod changes;
+mod digests;
 mod exchange;
 mod guard;
 mod incidents;
 mod listener;
 mod parse;
 mod problem;
+mod silences;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +23,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -142,9 +144,12 @@ pub fn router(api: Api) -> Router {
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .route("/api/v1/changes", get(changes::list).post(changes::post))
+        .route("/api/v1/digests", get(digests::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/feedback", post(incidents::give))
+        .route("/api/v1/silences", get(silences::list).post(silences::add))
+        .route("/api/v1/silences/{number}", delete(silences::end))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")

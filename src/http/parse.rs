@@ -82,7 +82,7 @@ fn change(
             None
         }
         (true, false) => read.instant("end"),
-        (false, true) => read.window().zip(at).map(|(window, at)| at + window),
+        (false, true) => read.span("window").zip(at).map(|(window, at)| at + window),
         (false, false) => None,
     };
     if let (Some(at), Some(end)) = (at, end)
@@ -152,7 +152,8 @@ impl Reader<'_> {
         None
     }
 
-    fn instant(&mut self, key: &str) -> Option<Timestamp> {
+    /// An instant, as text or in Unix seconds.
+    pub(super) fn instant(&mut self, key: &str) -> Option<Timestamp> {
         let at = match self.object.get(key) {
             Some(Value::String(text)) => text.parse().ok(),
             Some(Value::Number(number)) => number.as_f64().and_then(Timestamp::from_secs_f64),
@@ -176,13 +177,14 @@ impl Reader<'_> {
         }
     }
 
-    fn window(&mut self) -> Option<Span> {
-        let text = self.object.get("window").and_then(Value::as_str);
-        let window = text.and_then(|text| text.parse().ok());
-        if window.is_none() {
-            self.wrong("window", "must be a duration such as \"30m\"");
+    /// A length of time.
+    pub(super) fn span(&mut self, key: &str) -> Option<Span> {
+        let text = self.object.get(key).and_then(Value::as_str);
+        let span = text.and_then(|text| text.parse().ok());
+        if span.is_none() {
+            self.wrong(key, "must be a duration such as \"30m\"");
         }
-        window
+        span
     }
 }
 

@@ -6,18 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{NotifyError, Retry};
 use super::handle::StoreHandle;
-use super::receiver::{Envelope, Target};
+use super::receiver::Target;
 use super::status::StatusBoard;
-use crate::engine::alert::Alert;
+use super::worker::{Sender, Worker};
 use crate::series::stable_hash;
-use crate::store::{Outgoing, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// Tells the time.
@@ -37,16 +33,8 @@ pub struct Delivery {
 const PAUSE_MIN: Span = Span::from_secs(2);
 /// No pause is longer, unless the receiver asks for it.
 const PAUSE_MAX: Span = Span::from_mins(5);
-/// A message that nobody has taken for so long is given up.
-const GIVE_UP_AFTER: Span = Span::from_hours(24);
-/// Rows read at once.
-const BATCH: u32 = 16;
-/// A loop looks again after this at the latest, whatever the clock does.
-const LOOK_MAX: Duration = Duration::from_secs(30);
-/// A loop looks again no sooner than this, so that a slip of arithmetic cannot make it spin.
-const LOOK_MIN: Duration = Duration::from_millis(5);
 /// How long to wait before the store is asked again after it failed.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a message in hand may take when the program stops.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -79,17 +67,8 @@ impl Delivery {
     }
 
     /// Delivers until `stop`; returns once the messages in hand are done or out of time.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be used at the start.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
-        let known: Vec<String> = self.targets.iter().map(|t| t.name().to_owned()).collect();
-        let now = (self.clock)();
-        let strangers = self.store.with(move |s| s.give_up_strangers(&known, now)).await?;
-        if strangers > 0 {
-            tracing::error!(messages = strangers, "gave up messages to receivers not configured");
-        }
+    pub async fn run(self, stop: CancellationToken) {
+        self.give_up_strangers(&stop).await;
         let mut tasks = JoinSet::new();
         let mut names = BTreeMap::new();
         for target in &self.targets {
@@ -107,242 +86,48 @@ impl Delivery {
                 names.insert(id, target);
             }
         }
-        Ok(())
+    }
+
+    /// Gives up what waits for receivers that are not configured any more. A store that fails is
+    /// asked again: without delivery nobody would be told of anything.
+    async fn give_up_strangers(&self, stop: &CancellationToken) {
+        let known: Vec<String> = self.targets.iter().map(|t| t.name().to_owned()).collect();
+        while !stop.is_cancelled() {
+            let (known, now) = (known.clone(), (self.clock)());
+            match self.store.with(move |s| s.give_up_strangers(&known, now)).await {
+                Ok(0) => return,
+                Ok(messages) => {
+                    tracing::error!(messages, "gave up messages to receivers not configured");
+                    return;
+                }
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(%error, cause, class = error.class(), "cannot start delivery, will try again");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(STORE_PAUSE) => {}
+            }
+        }
     }
 
     fn worker(&self, target: &Arc<Target>, stop: &CancellationToken) -> Worker {
         let hash = stable_hash(&[target.name()]).to_le_bytes();
         let salt = hash.iter().rev().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        Worker {
-            store: self.store.clone(),
+        let sender = Sender {
             target: Arc::clone(target),
             clock: Arc::clone(&self.clock),
-            random: ChaCha8Rng::seed_from_u64(self.seed ^ salt),
             stop: stop.clone(),
             grace: self.grace,
-            status: self.status.clone(),
-            failures: 0,
-            rest_until: None,
-        }
+        };
+        Worker::new(self.store.clone(), sender, self.status.clone(), self.seed ^ salt)
     }
 }
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery").field("targets", &self.targets).finish_non_exhaustive()
-    }
-}
-
-/// The loop of one target.
-struct Worker {
-    store: StoreHandle,
-    target: Arc<Target>,
-    clock: Clock,
-    random: ChaCha8Rng,
-    stop: CancellationToken,
-    grace: Duration,
-    status: StatusBoard,
-    /// Failures in a row, over all messages.
-    failures: u32,
-    /// The target rests until then: what failed for one message will mostly fail for the next.
-    rest_until: Option<Timestamp>,
-}
-
-/// How an attempt ended.
-enum Attempt {
-    /// The row is done or given up.
-    Settled,
-    /// It failed for now; the target rests.
-    Failed,
-    /// The program stops.
-    Stopped,
-}
-
-impl Worker {
-    async fn run(mut self) {
-        let mut news = self.store.listen();
-        while !self.stop.is_cancelled() {
-            news.mark_unchanged();
-            let now = (self.clock)();
-            let resting =
-                self.rest_until.filter(|until| now < *until && *until - now <= Span::HOUR);
-            let look = match resting {
-                Some(until) => until - now,
-                None => match self.round(now).await {
-                    Ok(Some(at)) => at - (self.clock)(),
-                    Ok(None) => Span::HOUR,
-                    Err(error) => {
-                        self.report_store(&error, "cannot read the outbox");
-                        Span::SECOND
-                    }
-                },
-            };
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                _ = news.changed() => {}
-                () = tokio::time::sleep(look.to_std().clamp(LOOK_MIN, LOOK_MAX)) => {}
-            }
-        }
-    }
-
-    /// Tries what is due, oldest attempt first, until something fails; returns when to look
-    /// again, if anything waits.
-    async fn round(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let name = self.target.name().to_owned();
-        let rows = self.store.with(move |s| s.due(now, &name, BATCH)).await?;
-        let any = !rows.is_empty();
-        for row in rows {
-            if self.stop.is_cancelled() {
-                return Ok(None);
-            }
-            match self.attempt(&row).await {
-                Attempt::Settled => {}
-                Attempt::Failed => return Ok(self.rest_until),
-                Attempt::Stopped => return Ok(None),
-            }
-        }
-        if any {
-            return Ok(Some(now));
-        }
-        let name = self.target.name().to_owned();
-        self.store.with(move |s| s.next_due(&name)).await
-    }
-
-    async fn attempt(&mut self, row: &Outgoing) -> Attempt {
-        let alert: Alert = match serde_json::from_str(&row.alert) {
-            Ok(alert) => alert,
-            Err(error) => {
-                let text = format!("cannot read the stored alert: {error}");
-                return self.bury(row, text, "unreadable").await;
-            }
-        };
-        let envelope = Envelope {
-            alert: &alert,
-            json: &row.alert,
-            key: &row.id,
-            first: &row.first,
-            now: (self.clock)(),
-        };
-        let (stop, grace) = (self.stop.clone(), self.grace);
-        let out_of_time = async move {
-            stop.cancelled().await;
-            tokio::time::sleep(grace).await;
-        };
-        let result = tokio::select! {
-            result = self.target.send(envelope) => result,
-            () = out_of_time => return Attempt::Stopped,
-        };
-        match result {
-            Ok(()) => self.settle(row).await,
-            Err(error) => self.handle(row, &error).await,
-        }
-    }
-
-    async fn settle(&mut self, row: &Outgoing) -> Attempt {
-        let now = (self.clock)();
-        self.failures = 0;
-        self.rest_until = None;
-        self.status.update(self.target.name(), |status| {
-            status.sent += 1;
-            status.sent_at = Some(now);
-            status.error = None;
-            status.rest_until = None;
-        });
-        let id = row.id.clone();
-        // Before anything that can wait, such as the log: a crash between the receiver's word
-        // and ours would send it twice.
-        let marked = self.insist(move |store| store.mark_done(&id, now)).await;
-        tracing::info!(receiver = self.target.name(), key = row.id, "delivered");
-        marked
-    }
-
-    async fn handle(&mut self, row: &Outgoing, error: &NotifyError) -> Attempt {
-        let now = (self.clock)();
-        let class = error.class().name();
-        let tried_for = row.first_attempt_at.map_or(Span::ZERO, |first| now - first);
-        if error.retry() == Retry::Never || tried_for >= GIVE_UP_AFTER {
-            return self.bury(row, error.to_string(), class).await;
-        }
-        self.failures = self.failures.saturating_add(1);
-        let asked = match error.retry() {
-            Retry::After(span) => span,
-            Retry::Later | Retry::Never => Span::ZERO,
-        };
-        let jitter = self.random.random::<f64>();
-        // The row's pause grows with its own failures, the target's with those in a row: a
-        // message that alone is at fault must not hold the others up for long.
-        let next = now + pause(row.attempts.saturating_add(1), jitter).max(asked);
-        let rest_until = now + pause(self.failures, jitter).max(asked);
-        self.rest_until = Some(rest_until);
-        let text = error.to_string();
-        let mut news = false;
-        self.status.update(self.target.name(), |status| {
-            *status.failed.entry(class).or_default() += 1;
-            news = status.error.as_ref() != Some(&text);
-            status.error = Some(text.clone());
-            status.rest_until = Some(rest_until);
-        });
-        if news {
-            tracing::warn!(receiver = self.target.name(), key = row.id, class, %error, "not delivered, will try again");
-        } else {
-            tracing::debug!(
-                receiver = self.target.name(),
-                key = row.id,
-                class,
-                "not delivered again"
-            );
-        }
-        let id = row.id.clone();
-        match self.insist(move |store| store.mark_failed(&id, now, &text, next)).await {
-            Attempt::Settled => Attempt::Failed,
-            other => other,
-        }
-    }
-
-    /// Gives a message up.
-    async fn bury(&mut self, row: &Outgoing, text: String, class: &'static str) -> Attempt {
-        let now = (self.clock)();
-        tracing::error!(
-            receiver = self.target.name(),
-            key = row.id,
-            class,
-            error = text,
-            "gave a message up"
-        );
-        self.status.update(self.target.name(), |status| {
-            *status.failed.entry(class).or_default() += 1;
-            status.dead += 1;
-            status.error = Some(text.clone());
-        });
-        let id = row.id.clone();
-        self.insist(move |store| store.mark_dead(&id, now, &text)).await
-    }
-
-    /// Writes until it is written. What was delivered and is not marked so would be sent again,
-    /// so nothing else is sent to this target before.
-    async fn insist(
-        &self,
-        write: impl Fn(&mut Store) -> Result<(), StoreError> + Clone + Send + 'static,
-    ) -> Attempt {
-        loop {
-            match self.store.with(write.clone()).await {
-                Ok(()) => return Attempt::Settled,
-                Err(error) => self.report_store(&error, "cannot write to the outbox"),
-            }
-            if self.stop.is_cancelled() {
-                return Attempt::Stopped;
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(STORE_PAUSE) => {}
-            }
-        }
-    }
-
-    fn report_store(&self, error: &StoreError, what: &str) {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        let class = error.class();
-        tracing::error!(receiver = self.target.name(), %error, cause, class, "{what}");
     }
 }
 

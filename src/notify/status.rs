@@ -14,10 +14,14 @@ pub struct StatusBoard(Arc<Mutex<BTreeMap<String, Status>>>);
 pub struct Status {
     /// Messages it has taken.
     pub sent: u64,
+    /// Messages it has taken again because their incidents go on.
+    pub kept_alive: u64,
     /// Attempts that failed, by class.
     pub failed: BTreeMap<&'static str, u64>,
     /// Messages given up.
     pub dead: u64,
+    /// Messages that went out in no layout, because a template failed.
+    pub not_laid_out: u64,
     /// When it last took one.
     pub sent_at: Option<Timestamp>,
     /// Why the last attempt failed; none once one has succeeded.

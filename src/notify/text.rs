@@ -1,5 +1,7 @@
 //! An alert as text for a terminal: what `demo` and `replay` print. It is the mail's text.
 
+use jiff::tz::TimeZone;
+
 use super::message::{self, Ink};
 use crate::engine::alert::{Alert, Severity, State};
 
@@ -10,9 +12,9 @@ pub struct Style {
     pub colour: bool,
 }
 
-/// The alert as text, ending in a line break.
-pub fn render(alert: &Alert, style: Style) -> String {
-    message::text(alert, if style.colour { ink(alert) } else { Ink::default() })
+/// The alert as text with times of a zone, ending in a line break.
+pub fn render(alert: &Alert, style: Style, zone: &TimeZone) -> String {
+    message::text(alert, if style.colour { ink(alert) } else { Ink::default() }, zone)
 }
 
 fn ink(alert: &Alert) -> Ink {

@@ -53,6 +53,21 @@ impl SourceFile {
     }
 }
 
+impl SourceFile {
+    /// One problem at a stretch of bytes, with the text to show it in: for files that hold no
+    /// secret.
+    pub fn problem(&self, span: Range<usize>, tell: impl FnOnce(Place) -> Problem) -> Problems {
+        let start = boundary(&self.text, span.start);
+        let end = boundary(&self.text, span.end.max(start));
+        let (line, column) = position(&self.text, start);
+        let file = self.path.display().to_string();
+        let mut problems = Problems::default();
+        problems.texts.insert(file.clone(), self.text.clone());
+        problems.push(tell(Place { file, line, column, span: start..end }));
+        problems
+    }
+}
+
 /// The last boundary of characters at or before a byte.
 fn boundary(text: &str, at: usize) -> usize {
     let boundary = (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at));

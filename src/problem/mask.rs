@@ -5,8 +5,18 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// A key whose name holds one of these has a secret for its value.
-const SECRET_WORDS: [&str; 8] =
-    ["password", "passwd", "secret", "token", "credential", "api_key", "authorization", "cookie"];
+const SECRET_WORDS: [&str; 10] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "credential",
+    "api_key",
+    "routing_key",
+    "webhook_url",
+    "authorization",
+    "cookie",
+];
 
 /// Every value below a key of this name may be a secret: header names are the user's.
 const SECRET_TABLE: &str = "headers";

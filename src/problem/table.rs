@@ -105,6 +105,7 @@ impl<'d> Table<'d> {
         let title = if self.title.is_empty() {
             format!("[{key}]")
         } else if let Some(outer) = self.title.strip_suffix(']')
+            && outer.starts_with('[')
             && !outer.starts_with("[[")
         {
             format!("{outer}.{key}]")

@@ -10,6 +10,7 @@ use crate::time::Span;
 
 mod builtin;
 mod load;
+mod maintenance;
 mod parse_cause;
 mod parse_change;
 mod parse_see;
@@ -20,6 +21,7 @@ mod template;
 
 pub use builtin::{Pack, builtin, builtin_causes, builtin_lab, builtin_signals, packs};
 pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, load};
+pub use maintenance::Maintenance;
 pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
 pub use parse_change::LASTS_MAX;
 pub use parse_see::{WITHIN_DEFAULT, WITHIN_MAX};
@@ -361,6 +363,8 @@ pub struct Rules {
     pub changes: Vec<ChangeRule>,
     /// Kinds of change that are told from elsewhere: their absence means that none happened.
     pub told: BTreeSet<ChangeKind>,
+    /// Recurring windows of planned work.
+    pub maintenance: Vec<Maintenance>,
     /// PromQL whose rows carry `client` and `server`, or none.
     pub topology: Option<String>,
     /// Per service.

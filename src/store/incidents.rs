@@ -19,7 +19,7 @@ pub struct Summary {
     pub severity: String,
     /// `firing`, `updated`, `resolved`.
     pub state: String,
-    /// What happens.
+    /// What happens; not what changed last.
     pub title: String,
     /// When it began.
     pub started_at: Timestamp,
@@ -31,6 +31,19 @@ pub struct Summary {
     pub probability: Option<f64>,
     /// What was said about it, oldest first.
     pub feedback: Vec<Said>,
+    /// Messages about it that wait for a silence, maintenance or quiet hours to end.
+    pub held: Vec<Held>,
+}
+
+/// A message that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// To whom it is.
+    pub receiver: String,
+    /// Until when it waits.
+    pub until: Timestamp,
+    /// For what: `silence 3`, `quiet hours of oncall`, `maintenance backup`.
+    pub by: String,
 }
 
 /// A list of incidents.
@@ -80,20 +93,22 @@ impl From<Opinion> for Said {
 }
 
 impl Summary {
-    fn new(whole: Whole) -> Self {
+    fn new(whole: Whole, held: Vec<Held>) -> Self {
         let Whole { alert, feedback } = whole;
+        let title = alert.news().1.to_owned();
         let leading = alert.causes.into_iter().next();
         Self {
             incident: alert.incident,
             service: alert.service,
             severity: alert.severity.to_string(),
             state: alert.state.to_string(),
-            title: alert.title,
+            title,
             started_at: alert.started_at,
             ended_at: (alert.state == State::Resolved).then_some(alert.at),
             probability: leading.as_ref().map(|cause| cause.probability),
             cause: leading.map(|cause| cause.id),
             feedback,
+            held,
         }
     }
 }
@@ -111,12 +126,33 @@ impl Store {
         })?;
         let mut listed = Listed::default();
         for json in stored {
-            match serde_json::from_str(&json) {
-                Ok(alert) => listed.incidents.push(Summary::new(self.with_feedback(alert)?)),
+            match serde_json::from_str::<Alert>(&json) {
+                Ok(alert) => {
+                    let held = self.held(&alert.incident)?;
+                    listed.incidents.push(Summary::new(self.with_feedback(alert)?, held));
+                }
                 Err(_) => listed.unreadable += 1,
             }
         }
         Ok(listed)
+    }
+
+    /// What waits of the messages about one incident.
+    fn held(&self, incident: &str) -> Result<Vec<Held>, StoreError> {
+        self.read("read what waits", |c| {
+            c.prepare_cached(
+                "SELECT o.receiver, o.hold_until, o.held_by
+                 FROM told t JOIN outbox o ON o.receiver = t.receiver AND o.incident = t.incident
+                 WHERE t.incident = ?1 AND o.state = 'pending' AND o.hold_until IS NOT NULL
+                   AND o.held_by IS NOT NULL
+                 ORDER BY o.seq",
+            )?
+            .query_map([incident], |row| {
+                let until = Timestamp::from_millis(row.get(1)?);
+                Ok(Held { receiver: row.get(0)?, until, by: row.get(2)? })
+            })?
+            .collect()
+        })
     }
 
     /// One incident.
@@ -157,7 +193,7 @@ const fn list(open: Option<bool>) -> &'static str {
 }
 
 /// The alert in the first column.
-fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
+pub(super) fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     let json: String = row.get(0)?;
     serde_json::from_str(&json).map_err(|problem| {
         let kind = rusqlite::types::Type::Text;
@@ -199,7 +235,8 @@ mod tests {
         for part in [0..300, 300..900] {
             let alerts: Vec<Alert> = part.map(nth).collect();
             let last_tick = alerts.last().unwrap().at;
-            let tick = Tick { last_tick, snapshot: None, alerts: &alerts, deliveries: &[] };
+            let tick =
+                Tick { last_tick, snapshot: None, alerts: &alerts, charts: &[], deliveries: &[] };
             store.commit(&tick).unwrap();
             costs.push([None, Some(true), Some(false)].map(|open| steps(&store, open).0));
         }
@@ -215,7 +252,8 @@ mod tests {
         let mut store = Store::open(&dir.path().join("state.db")).unwrap();
         let alerts: Vec<Alert> = (0..3).map(nth).collect();
         let last_tick = alerts[2].at;
-        let tick = Tick { last_tick, snapshot: None, alerts: &alerts, deliveries: &[] };
+        let tick =
+            Tick { last_tick, snapshot: None, alerts: &alerts, charts: &[], deliveries: &[] };
         store.commit(&tick).unwrap();
         let damage = "UPDATE incidents SET alert = '{\"schema\": 1}' WHERE id = 'web-1'";
         store.connection.execute(damage, []).unwrap();

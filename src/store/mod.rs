@@ -5,11 +5,16 @@
 
 mod archive;
 mod changes;
+mod charts;
+mod digests;
+mod error;
 mod feedback;
 mod incidents;
+mod notes;
 mod open;
 mod outbox;
 mod retention;
+mod silences;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,14 +23,19 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::engine::alert::Alert;
+use crate::engine::chart::Chart;
 use crate::time::Timestamp;
 
 pub use archive::StoreArchive;
 pub use changes::{CHANGES_MAX, Stored, Wanted};
+pub use digests::{HeldRow, NewDigest, TroubleRow};
+pub use error::StoreError;
 pub use feedback::{CauseError, OPINION_CHARS_MAX, Opinion};
-pub use incidents::{Listed, Said, Summary, Whole};
-pub use outbox::{Outgoing, RowState};
+pub use incidents::{Held, Listed, Said, Summary, Whole};
+pub use notes::{NOTE_BREAK, Note, NoteKind};
+pub use outbox::{Dispatch, Hold, Kind, ListedMessage, MessageFilter, Outgoing, RowState, Which};
 pub use retention::Limits;
+pub use silences::{Draft, Flaw, SILENCE_MAX, SILENCES_OPEN_MAX, Silence};
 
 /// The open state file. While it lives, no other process can open the same file, but beside it.
 ///
@@ -49,8 +59,10 @@ pub struct Tick<'a> {
     pub snapshot: Option<(u32, &'a [u8])>,
     /// The alerts decided, in order of time.
     pub alerts: &'a [Alert],
-    /// To whom each goes: name of the receiver, index into `alerts`.
-    pub deliveries: &'a [(String, usize)],
+    /// What can be drawn of them, in the same order; fewer or none where nothing can.
+    pub charts: &'a [Chart],
+    /// To whom each goes.
+    pub deliveries: &'a [Dispatch],
 }
 
 /// Where to go on after a restart.
@@ -85,127 +97,6 @@ pub struct Committed {
     pub dropped: usize,
 }
 
-/// Why the state file could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file or its folder cannot be opened.
-    #[error("cannot open the state file `{path}`")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Another process has it.
-    #[error(
-        "the state file `{path}` is in use by another grayflag\nhint: stop the other one, or give this one its own `store.url`"
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not a state file.
-    #[error(
-        "`{path}` is not a grayflag state file\nhint: point `store.url` at a new file; this one was left as it is"
-    )]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Written by a later version.
-    #[error(
-        "the state file `{path}` has schema {found}, this grayflag knows up to {known}\nhint: run the newer grayflag that wrote it, or start with a new file"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// The newest schema known here.
-        known: i64,
-    },
-    /// SQLite refused.
-    #[error("cannot {attempt} in the state file `{path}`")]
-    Sqlite {
-        /// What was attempted.
-        attempt: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// A delivery names an alert that is not in the same tick.
-    #[error("delivery to `{receiver}` names alert {index} of {alerts}")]
-    NoSuchAlert {
-        /// The receiver.
-        receiver: String,
-        /// The index given.
-        index: usize,
-        /// How many alerts there were.
-        alerts: usize,
-    },
-    /// There is none to be opened beside a daemon.
-    #[error(
-        "there is no state file `{path}`\nhint: `grayflag run` makes it; name the config that the daemon runs with"
-    )]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Written by an earlier version that still runs.
-    #[error(
-        "the state file `{path}` has schema {found} and is in use, this grayflag needs {known}\nhint: restart the daemon with this version first"
-    )]
-    Older {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// The schema needed.
-        known: i64,
-    },
-    /// Nobody was told of such an incident, or it was long ago.
-    #[error("there is no incident `{incident}`\nhint: {hint}")]
-    NoSuchIncident {
-        /// What was asked for.
-        incident: String,
-        /// The nearest one, or those that there are.
-        hint: String,
-    },
-    /// A note, a name or a cause is too long.
-    #[error(
-        "a text of {found} characters is too long\nhint: {most} are stored at most; link to the rest"
-    )]
-    TooLong {
-        /// Its length.
-        found: usize,
-        /// The longest.
-        most: usize,
-    },
-    /// The thread that used the file ended early.
-    #[error("the thread that used the state file ended early")]
-    Thread,
-}
-
-impl StoreError {
-    /// A name of low cardinality, for metrics.
-    pub const fn class(&self) -> &'static str {
-        match self {
-            Self::Open { .. } => "open",
-            Self::InUse { .. } => "in_use",
-            Self::Foreign { .. } => "foreign",
-            Self::Newer { .. } => "newer",
-            Self::Sqlite { .. } => "sqlite",
-            Self::NoSuchAlert { .. } => "no_such_alert",
-            Self::Missing { .. } => "missing",
-            Self::Older { .. } => "older",
-            Self::NoSuchIncident { .. } => "no_such_incident",
-            Self::TooLong { .. } => "too_long",
-            Self::Thread => "thread",
-        }
-    }
-}
-
 impl Store {
     /// Writes what a tick leaves behind, all of it or nothing.
     ///
@@ -217,11 +108,11 @@ impl Store {
     ///
     /// When the disk or SQLite refuses; then nothing was written.
     pub fn commit(&mut self, tick: &Tick<'_>) -> Result<Committed, StoreError> {
-        for (receiver, index) in tick.deliveries {
-            if *index >= tick.alerts.len() {
+        for Dispatch { receiver, alert, .. } in tick.deliveries {
+            if *alert >= tick.alerts.len() {
                 return Err(StoreError::NoSuchAlert {
                     receiver: receiver.clone(),
-                    index: *index,
+                    index: *alert,
                     alerts: tick.alerts.len(),
                 });
             }
@@ -346,8 +237,11 @@ fn write_tick(
             continue;
         }
         done.alerts += 1;
-        for (receiver, _) in tick.deliveries.iter().filter(|(_, i)| *i == index) {
-            done.messages += outbox::put(tx, alert, &json, receiver)?;
+        if let Some(chart) = tick.charts.get(index).filter(|chart| !chart.panels.is_empty()) {
+            charts::put(tx, &alert.id(), chart)?;
+        }
+        for delivery in tick.deliveries.iter().filter(|delivery| delivery.alert == index) {
+            done.messages += outbox::put(tx, alert, &json, delivery)?;
         }
     }
     if done.alerts > 0 {

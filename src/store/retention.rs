@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 pub struct Limits {
     /// Alerts in the log; the oldest go first.
     pub alerts: u32,
-    /// Messages delivered or given up; the oldest go first.
+    /// Messages delivered, given up or superseded; the oldest go first.
     pub finished: u32,
     /// Messages waiting; beyond this the oldest are given up.
     pub pending: u32,
@@ -52,7 +52,7 @@ pub(super) fn apply(tx: &Transaction<'_>, limits: Limits) -> rusqlite::Result<us
         [limits.pending],
     )?;
     tx.execute(
-        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE state IN ('done', 'dead')
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE state != 'pending'
                                           ORDER BY seq DESC LIMIT -1 OFFSET ?1)",
         [limits.finished],
     )?;
@@ -61,6 +61,7 @@ pub(super) fn apply(tx: &Transaction<'_>, limits: Limits) -> rusqlite::Result<us
             AND at <= coalesce((SELECT at FROM snapshot), -9223372036854775807)",
         [limits.alerts],
     )?;
+    tx.execute("DELETE FROM charts WHERE alert NOT IN (SELECT id FROM alerts)", [])?;
     for (condition, keep) in
         [("state = 'resolved'", limits.resolved), ("state IN ('firing', 'updated')", limits.open)]
     {

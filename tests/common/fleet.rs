@@ -69,6 +69,16 @@ impl Warm {
 
     /// Lives until `to` with these faults; the original stays as it is.
     pub(crate) fn live(&self, to: Timestamp, faults: &[FaultPlan]) -> Ran {
+        self.live_watched(to, faults, |_, _| {})
+    }
+
+    /// The same, and `watch` sees every alert with the engine that has just decided it.
+    pub(crate) fn live_watched(
+        &self,
+        to: Timestamp,
+        faults: &[FaultPlan],
+        mut watch: impl FnMut(&Engine, &Alert),
+    ) -> Ran {
         let Self { lab, engine, feed, ledger } = self;
         let mut one = Self {
             lab: lab.clone(),
@@ -83,7 +93,11 @@ impl Warm {
         while one.lab.now() < to {
             let scrape = one.lab.scrape();
             one.ledger.push(&scrape);
-            alerts.extend(one.step(&scrape, Span::MINUTE));
+            let new = one.step(&scrape, Span::MINUTE);
+            for alert in &new {
+                watch(&one.engine, alert);
+            }
+            alerts.extend(new);
         }
         Ran { alerts, truth: one.lab.truth() }
     }

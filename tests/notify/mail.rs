@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use grayflag::engine::alert::Alert;
 use grayflag::notify::email::Tls;
 use grayflag::notify::error::{Class, NotifyError, Retry};
-use grayflag::notify::receiver::{Envelope, ReceiverError};
-use grayflag::store::RowState;
+use grayflag::notify::receiver::{ReceiverConfig, ReceiverError};
+use grayflag::notify::templates::Templates;
+use grayflag::store::{RowState, Which};
 use grayflag::time::Span;
 use mail_parser::MessageParser;
 use secrecy::SecretString;
@@ -15,7 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::smtp::{Certificates, Sink};
-use crate::support::{Running, mail, mail_to, sample};
+use crate::support::{Running, envelope, mail, mail_to, sample};
 
 fn state(dir: &TempDir) -> PathBuf {
     dir.path().join("state.db")
@@ -29,10 +30,10 @@ fn header(mail: &[u8], name: &str) -> Option<String> {
 /// Sends one alert and says how it went.
 async fn send(config: grayflag::notify::email::EmailConfig) -> Result<(), NotifyError> {
     let alert = sample("firing");
-    let target = mail(config).open().unwrap().remove(0);
+    let target = mail(config).open(&Templates::default()).unwrap().remove(0);
     let json = alert.to_json();
-    let envelope = Envelope { alert: &alert, json: &json, key: "k", first: "k", now: alert.at };
-    target.send(envelope).await
+    let envelope = envelope(&alert, &json, "k");
+    target.send(envelope).await.map(|_| ())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,14 +67,15 @@ async fn a_mail_arrives_whole() {
     assert_eq!(mails.len(), 1);
     let parsed = MessageParser::default().parse(&mails[0]).unwrap();
     let title = "Zahlung wartet – naïve café ✓ Bcc: everyone@example.com";
-    assert_eq!(parsed.subject().unwrap(), format!("[warning] checkout: {title}"));
+    let subject = parsed.subject().unwrap();
+    assert!(subject.starts_with(&format!("[warning] checkout: {title}; since ")), "{subject}");
     assert_eq!(parsed.header_raw("X-To").unwrap().trim(), "ops@example.com");
     assert!(parsed.bcc().is_none());
     assert_eq!(parsed.from().unwrap().first().unwrap().address().unwrap(), "grayflag@example.com");
     assert_eq!(parsed.date().unwrap().to_rfc3339(), "2026-03-01T02:30:00Z");
     assert_eq!(parsed.header_raw("Auto-Submitted").unwrap().trim(), "auto-generated");
     assert_eq!((parsed.text_body_count(), parsed.html_body_count()), (1, 1));
-    let expected = grayflag::notify::message::message(&alert, alert.at);
+    let expected = Templates::default().message(&alert, alert.at);
     assert_eq!(parsed.body_text(0).unwrap().replace("\r\n", "\n"), expected.text);
     let html = parsed.body_html(0).unwrap().replace("\r\n", "\n");
     assert_eq!(html, expected.html.unwrap());
@@ -97,7 +99,7 @@ async fn an_incident_is_one_thread() {
         .map(|m| MessageParser::default().parse(m).unwrap().subject().unwrap().to_owned())
         .collect();
     assert!(subjects[0].starts_with("[warning] checkout"), "in order: {subjects:?}");
-    assert!(subjects[1].starts_with("[critical, updated] checkout"));
+    assert!(subjects[1].starts_with("[now critical] checkout"));
     assert!(subjects[2].starts_with("[resolved] checkout"));
     let first = header(&mails[0], "Message-ID").unwrap();
     assert_eq!(header(&mails[0], "References"), None);
@@ -175,6 +177,47 @@ async fn a_lost_acknowledgement_repeats_a_mail_that_can_be_recognised() {
     let ids: Vec<_> = sink.mails().iter().map(|m| header(m, "Message-ID").unwrap()).collect();
     assert_eq!(ids.len(), 2, "nobody can tell whether the first was taken");
     assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_for_good_is_kept_and_holds_up_no_other() {
+    let sink = Sink::start(json!({ "data_reply": "554 5.7.1 looks like spam" }));
+    let good = Sink::start(json!({}));
+    let dir = TempDir::new().unwrap();
+    let other =
+        ReceiverConfig { name: "other".to_owned(), ..mail(mail_to(&["b@example.com"], good.port)) };
+    let receivers = [mail(mail_to(&["a@example.com"], sink.port)), other];
+    let alert = sample("firing");
+    let running = Running::start(&state(&dir), &receivers, alert.at);
+    running.commit(vec![alert]).await;
+    running.until_empty().await;
+    assert_eq!(running.store.with(|s| s.count(RowState::Dead)).await.unwrap(), 1);
+    let status = running.board.of("mail/a@example.com");
+    assert_eq!((status.dead, status.sent), (1, 0));
+    assert!(status.error.unwrap().contains("looks like spam"));
+    running.stop().await;
+    assert_eq!((sink.mails().len(), good.mails().len()), (0, 1));
+    assert_eq!(sink.attempts(), ["a@example.com"], "not tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_and_then_slow_gets_a_mail_once() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let dir = TempDir::new().unwrap();
+    let alert = sample("firing");
+    let receivers = [mail(mail_to(&["ops@example.com"], port))];
+    let running = Running::start(&state(&dir), &receivers, alert.at);
+    running.commit(vec![alert.clone()]).await;
+    let id = format!("{}/mail/ops@example.com", alert.id());
+    let tried = move |s: &grayflag::store::Store| 1 <= s.message(&id).unwrap().unwrap().1;
+    running.until("the first failure", tried).await;
+    let sink = Sink::start(json!({ "port": port, "slow": 0.2 }));
+    running.until_empty_in(10).await;
+    running.stop().await;
+    assert_eq!(sink.mails().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,13 +307,13 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
     let mut config = mail_to(&["ops@example.com"], 25);
     config.relay.host = "mail.example.com".to_owned();
     config.login = Some(("grayflag".to_owned(), SecretString::from("correct horse")));
-    let error = mail(config).open().unwrap_err();
+    let error = mail(config).open(&Templates::default()).unwrap_err();
     assert!(matches!(error, ReceiverError::PlainLogin { .. }), "{error}");
-    let error = mail(mail_to(&[], 25)).open().unwrap_err();
+    let error = mail(mail_to(&[], 25)).open(&Templates::default()).unwrap_err();
     assert!(matches!(error, ReceiverError::Nobody { .. }), "{error}");
     let mut config = mail_to(&["ops@example.com"], 465);
     config.ca_file = Some("/nonexistent/ca.pem".into());
-    let error = mail(config).open().unwrap_err();
+    let error = mail(config).open(&Templates::default()).unwrap_err();
     assert_eq!(error.to_string(), "receiver `mail`: cannot read `/nonexistent/ca.pem`");
 }
 
@@ -298,7 +341,7 @@ async fn after_a_day_a_mail_is_given_up_and_can_be_retried() {
     assert_eq!(running.store.with(|s| s.count(RowState::Dead)).await.unwrap(), 1);
     assert_eq!(running.board.of("mail/ops@example.com").dead, 1);
     let now = sample("firing").at + Span::from_hours(72);
-    assert_eq!(running.store.with(move |s| s.retry_dead(now)).await.unwrap(), 1);
+    assert_eq!(running.store.with(move |s| s.retry(&Which::Dead(None), now)).await.unwrap(), 1);
     running.until_empty_in(10).await;
     running.stop().await;
     assert_eq!(sink.mails().len(), 1);

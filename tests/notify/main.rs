@@ -2,10 +2,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
+mod alertmanager;
+mod browser;
+mod charts;
+#[expect(dead_code, reason = "shared")]
+#[path = "../common/mod.rs"]
+mod common;
+mod digest;
 mod mail;
 mod messages;
 mod routing;
+mod secrets;
+mod services;
 #[path = "../common/smtp.rs"]
 mod smtp;
 mod support;
+mod trouble;
 mod web;

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use grayflag::engine::alert::Alert;
-use grayflag::notify::delivery::Delivery;
+use grayflag::notify::delivery::{Clock, Delivery};
 use grayflag::notify::email::{EmailConfig, Relay, Tls};
 use grayflag::notify::handle::StoreHandle;
-use grayflag::notify::receiver::{ReceiverConfig, ReceiverKind};
+use grayflag::notify::post::PostConfig;
+use grayflag::notify::receiver::{Content, Envelope, PaceConfig, ReceiverConfig, ReceiverKind};
 use grayflag::notify::status::StatusBoard;
+use grayflag::notify::templates::Templates;
 use grayflag::notify::webhook::WebhookConfig;
-use grayflag::store::{Store, StoreError, Tick};
+use grayflag::store::{Dispatch, Hold, Store, Tick};
 use grayflag::time::{Span, Timestamp};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -32,6 +34,19 @@ pub(crate) fn sample(name: &str) -> Alert {
     serde_json::from_str(&json).unwrap()
 }
 
+/// Compares with the file, or writes it when `UPDATE_SNAPSHOTS` is set.
+pub(crate) fn golden(name: &str, found: &str) {
+    let path = data().join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{name} differs; UPDATE_SNAPSHOTS=1 writes it anew. Found:\n{found}"
+    );
+}
+
 /// Mail through a server on this machine, encrypted if it offers that.
 pub(crate) fn mail_to(to: &[&str], port: u16) -> EmailConfig {
     EmailConfig {
@@ -45,13 +60,30 @@ pub(crate) fn mail_to(to: &[&str], port: u16) -> EmailConfig {
 
 /// A receiver of mail named `mail`.
 pub(crate) fn mail(config: EmailConfig) -> ReceiverConfig {
-    ReceiverConfig { name: "mail".to_owned(), kind: ReceiverKind::Email(Box::new(config)) }
+    receiver("mail", ReceiverKind::Email(Box::new(config)))
 }
 
 /// A receiver of HTTP.
 pub(crate) fn hook(name: &str, url: &str) -> ReceiverConfig {
-    let config = WebhookConfig { url: SecretString::from(url), headers: Vec::new(), ca_file: None };
-    ReceiverConfig { name: name.to_owned(), kind: ReceiverKind::Webhook(Box::new(config)) }
+    let post = PostConfig { url: SecretString::from(url), headers: Vec::new(), ca_file: None };
+    let config = WebhookConfig { post, signing_secret: None };
+    receiver(name, ReceiverKind::Webhook(Box::new(config)))
+}
+
+/// A receiver that is sent messages at the pace of its kind.
+pub(crate) fn receiver(name: &str, kind: ReceiverKind) -> ReceiverConfig {
+    ReceiverConfig { name: name.to_owned(), kind, pace: PaceConfig::default() }
+}
+
+/// A message that goes out at once.
+fn to(receiver: &str, alert: usize) -> Dispatch {
+    Dispatch { receiver: receiver.to_owned(), alert, hold: None }
+}
+
+/// A first message about an incident.
+pub(crate) fn envelope<'a>(alert: &'a Alert, json: &'a str, key: &'a str) -> Envelope<'a> {
+    let content = Content::Alert(alert, None);
+    Envelope { content, json, key, first: key, handle: None, now: alert.at }
 }
 
 /// A delivery at work, with a clock that the test moves.
@@ -61,16 +93,32 @@ pub(crate) struct Running {
     names: Vec<String>,
     stop: CancellationToken,
     clock: Arc<AtomicI64>,
-    task: JoinHandle<Result<(), StoreError>>,
+    task: JoinHandle<()>,
 }
 
 impl Running {
     pub(crate) fn start(path: &Path, receivers: &[ReceiverConfig], now: Timestamp) -> Self {
-        let store = StoreHandle::new(Store::open(path).unwrap());
-        let targets = receivers.iter().flat_map(|r| r.open().unwrap()).collect();
         let clock = Arc::new(AtomicI64::new(now.as_millis()));
         let read = Arc::clone(&clock);
         let read = Arc::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst)));
+        Self::start_with(path, receivers, read, clock)
+    }
+
+    /// With the real clock, for servers that have no other.
+    pub(crate) fn start_live(path: &Path, receivers: &[ReceiverConfig]) -> Self {
+        let unused = Arc::new(AtomicI64::new(0));
+        Self::start_with(path, receivers, Arc::new(grayflag::clock::now), unused)
+    }
+
+    fn start_with(
+        path: &Path,
+        receivers: &[ReceiverConfig],
+        read: Clock,
+        clock: Arc<AtomicI64>,
+    ) -> Self {
+        let store = StoreHandle::new(Store::open(path).unwrap());
+        let targets =
+            receivers.iter().flat_map(|r| r.open(&Templates::default()).unwrap()).collect();
         let delivery =
             Delivery::new(store.clone(), targets, read, 1).with_grace(Duration::from_millis(500));
         let (board, stop) = (delivery.status(), CancellationToken::new());
@@ -82,14 +130,33 @@ impl Running {
     /// Puts alerts into the outbox, each to every target.
     pub(crate) async fn commit(&self, alerts: Vec<Alert>) {
         let names = self.names.clone();
-        let deliveries: Vec<(String, usize)> = (0..alerts.len())
-            .flat_map(|index| names.iter().map(move |name| (name.clone(), index)))
+        let deliveries: Vec<Dispatch> = (0..alerts.len())
+            .flat_map(|index| names.iter().map(move |name| to(name, index)))
             .collect();
         let commit = move |store: &mut Store| {
             store.commit(&Tick {
                 last_tick: alerts.last().unwrap().at,
                 snapshot: None,
                 alerts: &alerts,
+                charts: &[],
+                deliveries: &deliveries,
+            })
+        };
+        self.store.with(commit).await.unwrap();
+        self.store.news();
+    }
+
+    /// Puts one alert into the outbox, held for every target.
+    pub(crate) async fn commit_held(&self, alert: Alert, until: Timestamp, by: &str) {
+        let hold = Some(Hold { until, by: by.to_owned() });
+        let held = |name: &String| Dispatch { hold: hold.clone(), ..to(name, 0) };
+        let deliveries: Vec<Dispatch> = self.names.iter().map(held).collect();
+        let commit = move |store: &mut Store| {
+            store.commit(&Tick {
+                last_tick: alert.at,
+                snapshot: None,
+                alerts: std::slice::from_ref(&alert),
+                charts: &[],
                 deliveries: &deliveries,
             })
         };
@@ -150,6 +217,6 @@ impl Running {
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
     }
 }

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use grayflag::engine::alert::Alert;
 use grayflag::notify::error::{Class, Retry};
-use grayflag::notify::receiver::{Envelope, ReceiverConfig, ReceiverKind};
+use grayflag::notify::post::PostConfig;
+use grayflag::notify::receiver::{ReceiverConfig, ReceiverKind};
+use grayflag::notify::templates::Templates;
 use grayflag::notify::webhook::WebhookConfig;
 use grayflag::store::RowState;
 use grayflag::time::Span;
@@ -21,7 +23,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::smtp::{Certificates, Sink};
-use crate::support::{Running, hook, mail, mail_to, sample};
+use crate::support::{Running, envelope, hook, mail, mail_to, receiver, sample};
 
 /// How the server answers, in order; afterwards 200.
 #[derive(Clone, Debug)]
@@ -137,10 +139,9 @@ fn incidents(count: usize) -> Vec<Alert> {
 
 async fn post(receiver: &ReceiverConfig) -> Result<(), grayflag::notify::error::NotifyError> {
     let alert = sample("firing");
-    let target = receiver.open().unwrap().remove(0);
+    let target = receiver.open(&Templates::default()).unwrap().remove(0);
     let json = alert.to_json();
-    let (key, now) = ("some/key", alert.at);
-    target.send(Envelope { alert: &alert, json: &json, key, first: key, now }).await
+    target.send(envelope(&alert, &json, "some/key")).await.map(|_| ())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +151,7 @@ async fn a_webhook_gets_the_alert_as_json() {
     let alert = sample("firing");
     let mut receiver = hook("hook", &server.url);
     if let ReceiverKind::Webhook(config) = &mut receiver.kind {
-        config.headers.push(("Authorization".to_owned(), SecretString::from("Bearer abc")));
+        config.post.headers.push(("Authorization".to_owned(), SecretString::from("Bearer abc")));
     }
     let running = Running::start(&state(&dir), &[receiver], alert.at);
     running.commit(vec![alert.clone()]).await;
@@ -199,7 +200,7 @@ async fn errors_hold_no_secret_and_little_text() {
     let server = Server::start([Answer::Text(500, echo)]).await;
     let mut receiver = hook("hook", &server.url);
     if let ReceiverKind::Webhook(config) = &mut receiver.kind {
-        config.headers.push(("Authorization".to_owned(), SecretString::from("Bearer abc")));
+        config.post.headers.push(("Authorization".to_owned(), SecretString::from("Bearer abc")));
     }
     let refused = post(&receiver).await.unwrap_err();
     drop(server);
@@ -207,7 +208,10 @@ async fn errors_hold_no_secret_and_little_text() {
     let unreachable = post(&hook("hook", &gone)).await.unwrap_err();
     assert_eq!((unreachable.class(), unreachable.retry()), (Class::Network, Retry::Later));
     for error in [refused, unreachable] {
-        let text = format!("{error} {error:?} {receiver:?} {:?}", receiver.open().unwrap());
+        let text = format!(
+            "{error} {error:?} {receiver:?} {:?}",
+            receiver.open(&Templates::default()).unwrap()
+        );
         for secret in ["S3CRET", "hunter2", "Bearer abc"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
@@ -220,15 +224,16 @@ async fn errors_hold_no_secret_and_little_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_that_cannot_work_are_refused_at_the_start() {
     for bad in ["", "nonsense", "ftp://example.com/x", "file:///etc/passwd"] {
-        assert!(hook("hook", bad).open().is_err(), "{bad}");
+        assert!(hook("hook", bad).open(&Templates::default()).is_err(), "{bad}");
     }
-    let config = WebhookConfig {
+    let post = PostConfig {
         url: SecretString::from("https://example.com"),
         headers: vec![("X-Key".to_owned(), SecretString::from("two\r\nlines"))],
         ca_file: None,
     };
+    let config = WebhookConfig { post, signing_secret: None };
     let kind = ReceiverKind::Webhook(Box::new(config));
-    let error = ReceiverConfig { name: "hook".to_owned(), kind }.open().unwrap_err();
+    let error = receiver("hook", kind).open(&Templates::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "receiver `hook`: cannot use the value of a header: `X-Key`",
@@ -248,7 +253,7 @@ async fn an_own_authority_can_be_trusted() {
     let distrusted = post(&receiver).await.unwrap_err();
     assert_eq!((distrusted.class(), distrusted.retry()), (Class::Tls, Retry::Later));
     if let ReceiverKind::Webhook(config) = &mut receiver.kind {
-        config.ca_file = Some(certificates.path("ca.pem"));
+        config.post.ca_file = Some(certificates.path("ca.pem"));
     }
     let trusted = post(&receiver).await.unwrap_err();
     assert_eq!(trusted.class(), Class::Network, "{trusted}");

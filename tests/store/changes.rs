@@ -34,7 +34,7 @@ fn ends(posted: &[Posted]) -> Vec<Option<i64>> {
 
 fn snapshot(store: &mut Store, minute: i64) {
     let snapshot = Some((1, &b"state"[..]));
-    let tick = Tick { last_tick: at(minute), snapshot, alerts: &[], deliveries: &[] };
+    let tick = Tick { last_tick: at(minute), snapshot, alerts: &[], charts: &[], deliveries: &[] };
     store.commit(&tick).unwrap();
 }
 

@@ -19,6 +19,7 @@ fn commit_number(store: &mut Store, number: i64) {
             last_tick: alert.at,
             snapshot: Some((1, &vec![7; 100_000])),
             alerts: std::slice::from_ref(&alert),
+            charts: &[],
             deliveries: &[to("mail", 0)],
         })
         .unwrap();

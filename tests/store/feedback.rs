@@ -15,6 +15,7 @@ fn told(store: &mut Store, incidents: &[&str]) {
         last_tick: START + Span::from_mins(1),
         snapshot: None,
         alerts: &alerts,
+        charts: &[],
         deliveries: &[],
     };
     store.commit(&tick).unwrap();

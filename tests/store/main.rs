@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use grayflag::engine::alert::{Alert, Severity, State};
-use grayflag::store::{Committed, Limits, RowState, Store, StoreError, Tick};
+use grayflag::store::{Committed, Dispatch, Limits, RowState, Store, StoreError, Tick, Which};
 use grayflag::time::{Span, Timestamp};
 use tempfile::TempDir;
 
@@ -14,7 +14,9 @@ mod archive;
 mod changes;
 mod crash;
 mod feedback;
+mod holds;
 mod model;
+mod silences;
 
 const START: Timestamp = Timestamp::from_secs(1_772_331_000);
 
@@ -27,8 +29,8 @@ fn alert(incident: &str, state: State, minute: i64) -> Alert {
     alert
 }
 
-fn to(receiver: &str, index: usize) -> (String, usize) {
-    (receiver.to_owned(), index)
+fn to(receiver: &str, alert: usize) -> Dispatch {
+    Dispatch { receiver: receiver.to_owned(), alert, hold: None }
 }
 
 fn open(path: &Path) -> Store {
@@ -53,6 +55,7 @@ fn a_restart_goes_on_where_the_last_commit_ended() {
         last_tick: START + Span::from_mins(minute),
         snapshot,
         alerts: &[],
+        charts: &[],
         deliveries: &[],
     };
     store.commit(&tick(1, Some((3, b"state one")))).unwrap();
@@ -76,6 +79,7 @@ fn ticks_processed_again_move_nothing_back() {
                 last_tick: START + Span::from_mins(minute),
                 snapshot: Some((1, bytes.as_bytes())),
                 alerts: &[],
+                charts: &[],
                 deliveries: &[],
             })
             .unwrap();
@@ -91,14 +95,19 @@ fn the_same_commit_again_changes_nothing() {
     let path = dir.path().join("state.db");
     let alerts = [alert("one", State::Firing, 1), alert("two", State::Firing, 1)];
     let deliveries = [to("mail", 0), to("hook", 0), to("mail", 1)];
-    let tick =
-        Tick { last_tick: alerts[0].at, snapshot: None, alerts: &alerts, deliveries: &deliveries };
+    let tick = Tick {
+        last_tick: alerts[0].at,
+        snapshot: None,
+        alerts: &alerts,
+        charts: &[],
+        deliveries: &deliveries,
+    };
     let mut store = open(&path);
     let first = store.commit(&tick).unwrap();
     assert_eq!(first, Committed { alerts: 2, messages: 3, dropped: 0 });
     let now = START + Span::from_mins(2);
     let id = store.due(now, "mail", 10).unwrap()[0].id.clone();
-    store.mark_done(&id, now).unwrap();
+    store.mark_done(&id, now, None).unwrap();
     drop(store);
 
     let mut store = open(&path);
@@ -122,6 +131,7 @@ fn a_delivery_of_an_alert_that_is_not_there_writes_nothing() {
             last_tick: START,
             snapshot: None,
             alerts: &alerts,
+            charts: &[],
             deliveries: &deliveries,
         })
         .unwrap_err();
@@ -145,6 +155,7 @@ fn messages_about_one_incident_keep_their_order() {
             last_tick: alerts[2].at,
             snapshot: None,
             alerts: &alerts,
+            charts: &[],
             deliveries: &deliveries,
         })
         .unwrap();
@@ -159,17 +170,18 @@ fn messages_about_one_incident_keep_their_order() {
     store.mark_failed(&firing, now, "connection refused", now + Span::MINUTE).unwrap();
     assert_eq!(ids(&store, now), std::slice::from_ref(&other));
     assert_eq!(store.next_due("mail").unwrap(), Some(alerts[2].at));
-    store.mark_done(&other, now).unwrap();
+    store.mark_done(&other, now, None).unwrap();
     assert_eq!(store.next_due("mail").unwrap(), Some(now + Span::MINUTE));
     store.mark_dead(&firing, now + Span::MINUTE, "refused").unwrap();
     let due = store.due(now + Span::MINUTE, "mail", 10).unwrap();
     assert_eq!(due.len(), 1);
-    assert_eq!((&due[0].id, &due[0].first), (&resolved, &firing));
+    // What was given up was not the first that anybody saw.
+    assert_eq!((&due[0].id, &due[0].first), (&resolved, &resolved));
     assert_eq!(
         store.message(&firing).unwrap().unwrap(),
         (RowState::Dead, 2, Some("refused".to_owned()))
     );
-    assert_eq!(store.retry_dead(now).unwrap(), 1);
+    assert_eq!(store.retry(&Which::Dead(None), now).unwrap(), 1);
     assert_eq!(store.message(&firing).unwrap().unwrap().0, RowState::Pending);
 }
 
@@ -179,7 +191,13 @@ fn a_clock_set_back_does_not_hold_messages_up() {
     let mut store = open(&dir.path().join("state.db"));
     let alerts = [alert("one", State::Firing, 0)];
     let deliveries = [to("mail", 0)];
-    let tick = Tick { last_tick: START, snapshot: None, alerts: &alerts, deliveries: &deliveries };
+    let tick = Tick {
+        last_tick: START,
+        snapshot: None,
+        alerts: &alerts,
+        charts: &[],
+        deliveries: &deliveries,
+    };
     store.commit(&tick).unwrap();
     let id = format!("{}/mail", alerts[0].id());
     store.mark_failed(&id, START, "no", START + Span::DAY).unwrap();
@@ -247,6 +265,7 @@ fn an_operator_can_read_while_the_daemon_writes() {
             last_tick: START,
             snapshot: None,
             alerts: &alerts,
+            charts: &[],
             deliveries: &deliveries,
         })
         .unwrap();
@@ -275,6 +294,7 @@ fn every_table_keeps_its_limit() {
             last_tick: alert.at,
             snapshot: Some((1, b"state")),
             alerts: std::slice::from_ref(&alert),
+            charts: &[],
             deliveries: &[to("mail", 0)],
         };
         dropped += store.commit(&tick).unwrap().dropped;
@@ -295,8 +315,13 @@ fn alerts_that_could_be_decided_again_are_not_forgotten() {
     let mut store = Store::open_with(&dir.path().join("state.db"), limits).unwrap();
     let alerts: Vec<Alert> = (0..6).map(|m| alert(&format!("i{m}"), State::Firing, m)).collect();
     let deliveries: Vec<_> = (0..6).map(|i| to("mail", i)).collect();
-    let tick =
-        Tick { last_tick: alerts[5].at, snapshot: None, alerts: &alerts, deliveries: &deliveries };
+    let tick = Tick {
+        last_tick: alerts[5].at,
+        snapshot: None,
+        alerts: &alerts,
+        charts: &[],
+        deliveries: &deliveries,
+    };
     store.commit(&tick).unwrap();
     assert_eq!(store.commit(&tick).unwrap(), Committed::default());
     assert_eq!(store.alerts(10).unwrap().len(), 6);
@@ -313,6 +338,7 @@ fn messages_to_receivers_that_are_gone_are_given_up() {
             last_tick: START,
             snapshot: None,
             alerts: &alerts,
+            charts: &[],
             deliveries: &deliveries,
         })
         .unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grayflag::engine::alert::State;
-use grayflag::store::{RowState, Store, Tick};
+use grayflag::store::{Dispatch, Hold, RowState, Store, Tick, Which};
 use grayflag::time::{Span, Timestamp};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -13,17 +13,50 @@ use crate::{START, alert, open, to};
 /// What can happen to the file.
 #[derive(Clone, Debug)]
 enum Op {
-    Commit { minute: i64, incident: u8, receivers: u8 },
+    Commit(Step),
+    Release(u8),
+    Retry(u8),
+    Drop(u8),
     Done(u8),
     Failed(u8),
     Dead(u8),
     Reopen,
 }
 
+/// A tick with one alert.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    minute: i64,
+    incident: u8,
+    /// A bit for each.
+    receivers: u8,
+    over: bool,
+    /// Until when all of it is held, and by which silence.
+    hold: Option<(i64, u8)>,
+}
+
+/// A row as the model knows it.
+#[derive(Clone, Debug)]
+struct Row {
+    incident: u8,
+    receiver: String,
+    over: bool,
+    state: RowState,
+    attempts: u32,
+    hold: Option<(i64, u8)>,
+}
+
 fn op() -> impl Strategy<Value = Op> {
+    let hold = proptest::option::of((0..60_i64, 0..2_u8));
     prop_oneof![
-        4 => (0..30_i64, 0..4_u8, 0..8_u8)
-            .prop_map(|(minute, incident, receivers)| Op::Commit { minute, incident, receivers }),
+        8 => (0..30_i64, 0..3_u8, 0..8_u8, any::<bool>(), hold).prop_map(
+            |(minute, incident, receivers, over, hold)| {
+                Op::Commit(Step { minute, incident, receivers, over, hold })
+            }
+        ),
+        1 => (0..2_u8).prop_map(Op::Release),
+        1 => any::<u8>().prop_map(Op::Retry),
+        1 => any::<u8>().prop_map(Op::Drop),
         2 => any::<u8>().prop_map(Op::Done),
         1 => any::<u8>().prop_map(Op::Failed),
         1 => any::<u8>().prop_map(Op::Dead),
@@ -35,53 +68,161 @@ fn op() -> impl Strategy<Value = Op> {
 #[derive(Default)]
 struct Model {
     alerts: BTreeSet<String>,
-    rows: BTreeMap<String, (RowState, u32)>,
+    /// In the order in which they were put.
+    rows: Vec<(String, Row)>,
+    /// Incident and receiver, and the first message that was delivered.
+    told: BTreeMap<(u8, String), Option<String>>,
     last_tick: Option<Timestamp>,
 }
 
+/// The time at which everything but commits happens.
+const NOW: i64 = 20;
+
 impl Model {
-    fn nth(&self, n: u8) -> Option<String> {
-        self.rows.keys().nth(usize::from(n) % self.rows.len().max(1)).cloned()
+    fn nth(&self, n: u8) -> Option<usize> {
+        (!self.rows.is_empty()).then(|| usize::from(n) % self.rows.len())
     }
 
-    fn finish(&mut self, id: &str, state: RowState) {
-        let row = self.rows.get_mut(id).unwrap();
-        if row.0 == RowState::Pending {
-            *row = (state, row.1 + 1);
-        }
-    }
-
-    fn commit(&mut self, store: &mut Store, minute: i64, incident: u8, receivers: u8) {
-        let alert = alert(&format!("i{incident}"), State::Firing, minute);
-        let deliveries: Vec<(String, usize)> = (0..3)
-            .filter(|bit| receivers >> bit & 1 == 1)
-            .map(|bit| to(&format!("r{bit}"), 0))
-            .collect();
+    fn commit(&mut self, store: &mut Store, step: Step) {
+        let Step { minute, incident, receivers, over, hold } = step;
+        let state = if over { State::Resolved } else { State::Firing };
+        let alert = alert(&format!("i{incident}"), state, minute);
+        let names: Vec<String> =
+            (0..3).filter(|bit| receivers >> bit & 1 == 1).map(|bit| format!("r{bit}")).collect();
+        let dispatch = |name: &String| {
+            let until = |(until, by)| Hold {
+                until: START + Span::from_mins(until),
+                by: format!("silence {by}"),
+            };
+            Dispatch { hold: hold.map(until), ..to(name, 0) }
+        };
+        let deliveries: Vec<Dispatch> = names.iter().map(dispatch).collect();
         let tick = Tick {
             last_tick: alert.at,
             snapshot: None,
             alerts: std::slice::from_ref(&alert),
+            charts: &[],
             deliveries: &deliveries,
         };
         store.commit(&tick).unwrap();
         self.last_tick = self.last_tick.max(Some(alert.at));
-        if self.alerts.insert(alert.id()) {
-            for (receiver, _) in &deliveries {
-                let id = format!("{}/{receiver}", alert.id());
-                self.rows.insert(id, (RowState::Pending, 0));
+        if !self.alerts.insert(alert.id()) {
+            return;
+        }
+        for receiver in names {
+            let id = format!("{}/{receiver}", alert.id());
+            self.put(id, receiver, step);
+        }
+    }
+
+    fn put(&mut self, id: String, receiver: String, step: Step) {
+        let Step { minute, incident, over, hold, .. } = step;
+        let about = |row: &Row| row.incident == incident && row.receiver == receiver;
+        let mut superseded = false;
+        for (_, row) in self.rows.iter_mut().filter(|(_, row)| about(row)) {
+            let held = row.hold.is_some_and(|(until, _)| until > minute) && row.attempts == 0;
+            if row.state == RowState::Pending && held {
+                row.state = RowState::Superseded;
+                superseded = true;
+            }
+        }
+        let key = (incident, receiver.clone());
+        let heard = self.told.get(&key).is_some_and(Option::is_some)
+            || self.rows.iter().any(|(_, row)| about(row) && row.state == RowState::Pending);
+        let state = if superseded && over && !heard {
+            self.told.remove(&key);
+            RowState::Superseded
+        } else {
+            self.told.entry(key).or_default();
+            RowState::Pending
+        };
+        let row = Row { incident, receiver, over, state, attempts: 0, hold };
+        self.rows.push((id, row));
+    }
+
+    fn finish(&mut self, index: usize, state: RowState) {
+        let (id, row) = &mut self.rows[index];
+        let late = row.state == RowState::Superseded && state == RowState::Done;
+        if row.state != RowState::Pending && !late {
+            return;
+        }
+        row.state = state;
+        row.attempts += 1;
+        let (id, row) = (id.clone(), row.clone());
+        if state == RowState::Done {
+            let first = self.told.entry((row.incident, row.receiver.clone())).or_default();
+            first.get_or_insert(id);
+        }
+        for (_, other) in self.rows.iter_mut().filter(|_| late) {
+            let same = other.incident == row.incident && other.receiver == row.receiver;
+            if same && other.over && other.state == RowState::Superseded {
+                other.state = RowState::Pending;
             }
         }
     }
 
-    fn check(&self, store: &Store) {
-        for (id, (state, attempts)) in &self.rows {
-            let (found, tried, _) = store.message(id).unwrap().unwrap();
-            assert_eq!((found, tried), (*state, *attempts), "{id}");
+    fn release(&mut self, store: &mut Store, silence: u8) {
+        let now = START + Span::from_mins(NOW);
+        let mut count = 0;
+        for (_, row) in self.rows.iter_mut().filter(|(_, row)| row.state == RowState::Pending) {
+            if row.hold.is_some_and(|(until, by)| by == silence && until > NOW) {
+                row.hold = None;
+                count += 1;
+            }
         }
-        let pending = self.rows.values().filter(|r| r.0 == RowState::Pending).count();
-        assert_eq!(store.pending_count().unwrap(), pending as u64);
+        assert_eq!(store.release(&format!("silence {silence}"), now).unwrap(), count);
+    }
+
+    fn retry(&mut self, store: &mut Store, index: usize) {
+        let (id, row) = &mut self.rows[index];
+        let can = matches!(row.state, RowState::Pending | RowState::Dead);
+        let now = START + Span::from_mins(NOW);
+        assert_eq!(store.retry(&Which::One(id.clone()), now).is_ok(), can);
+        if can {
+            row.state = RowState::Pending;
+            row.hold = row.hold.map(|(until, by)| (until.min(NOW), by));
+        }
+    }
+
+    fn forget(&mut self, store: &mut Store, index: usize) {
+        let (id, row) = &self.rows[index];
+        let can = matches!(row.state, RowState::Pending | RowState::Dead);
+        assert_eq!(store.drop_messages(&Which::One(id.clone())).is_ok(), can);
+        if can {
+            self.rows.remove(index);
+        }
+    }
+
+    fn check(&self, store: &Store) {
+        for (id, row) in &self.rows {
+            let (found, tried, _) = store.message(id).unwrap().unwrap();
+            assert_eq!((found, tried), (row.state, row.attempts), "{id}");
+        }
+        let pending: Vec<_> =
+            self.rows.iter().filter(|(_, row)| row.state == RowState::Pending).collect();
+        assert_eq!(store.pending_count().unwrap(), pending.len() as u64);
         assert_eq!(store.alerts(1_000).unwrap().len(), self.alerts.len());
         assert_eq!(store.resume().unwrap().map(|r| r.last_tick), self.last_tick);
+        for incident in 0..3 {
+            let told = self.told.keys().filter(|key| key.0 == incident).map(|key| key.1.clone());
+            let found = store.told(&format!("i{incident}")).unwrap();
+            assert_eq!(found, told.collect::<BTreeSet<_>>());
+        }
+        // In the end everything is due, but for what waits behind another.
+        for receiver in ["r0", "r1", "r2"] {
+            let now = START + Span::from_mins(61);
+            let due = store.due(now, receiver, 100).unwrap();
+            let due: BTreeMap<_, _> = due.into_iter().map(|row| (row.id, row.first)).collect();
+            let mut oldest = BTreeMap::new();
+            for (id, row) in pending.iter().filter(|(_, row)| row.receiver == receiver) {
+                oldest.entry(row.incident).or_insert(id);
+            }
+            let expected = oldest.into_iter().map(|(incident, id)| {
+                let first = self.told.get(&(incident, receiver.to_owned()));
+                (id.clone(), first.cloned().flatten().unwrap_or_else(|| id.clone()))
+            });
+            assert_eq!(due, expected.collect());
+        }
     }
 }
 
@@ -96,23 +237,29 @@ proptest! {
         let path = dir.path().join("state.db");
         let mut store = Some(open(&path));
         let mut model = Model::default();
+        let now = START + Span::from_mins(NOW);
         for op in ops {
             let open_store = store.as_mut().unwrap();
             match op {
-                Op::Commit { minute, incident, receivers } => {
-                    model.commit(open_store, minute, incident, receivers);
-                }
-                Op::Done(n) => if let Some(id) = model.nth(n) {
-                    open_store.mark_done(&id, START).unwrap();
-                    model.finish(&id, RowState::Done);
+                Op::Commit(step) => model.commit(open_store, step),
+                Op::Release(silence) => model.release(open_store, silence),
+                Op::Retry(n) => if let Some(index) = model.nth(n) {
+                    model.retry(open_store, index);
                 },
-                Op::Failed(n) => if let Some(id) = model.nth(n) {
-                    open_store.mark_failed(&id, START, "no", START + Span::MINUTE).unwrap();
-                    model.finish(&id, RowState::Pending);
+                Op::Drop(n) => if let Some(index) = model.nth(n) {
+                    model.forget(open_store, index);
                 },
-                Op::Dead(n) => if let Some(id) = model.nth(n) {
-                    open_store.mark_dead(&id, START, "no").unwrap();
-                    model.finish(&id, RowState::Dead);
+                Op::Done(n) => if let Some(index) = model.nth(n) {
+                    open_store.mark_done(&model.rows[index].0, now, None).unwrap();
+                    model.finish(index, RowState::Done);
+                },
+                Op::Failed(n) => if let Some(index) = model.nth(n) {
+                    open_store.mark_failed(&model.rows[index].0, now, "no", now + Span::MINUTE).unwrap();
+                    model.finish(index, RowState::Pending);
+                },
+                Op::Dead(n) => if let Some(index) = model.nth(n) {
+                    open_store.mark_dead(&model.rows[index].0, now, "no").unwrap();
+                    model.finish(index, RowState::Dead);
                 },
                 Op::Reopen => {
                     drop(store.take());

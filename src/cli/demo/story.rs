@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use jiff::tz::TimeZone;
+
 use super::told::{Told, concerns, grouped};
 use super::verdict;
 use crate::engine::alert::{Alert, Severity, State};
@@ -31,7 +33,7 @@ pub(super) fn story(told: &Told, style: Style) -> String {
     if let Some(alert) = told.most_telling() {
         let words = format!("WHAT GRAYFLAG SENT ON {}", clock(alert.at));
         heading(&mut text, pen, &words);
-        text.push_str(&text::render(alert, style));
+        text.push_str(&text::render(alert, style, &TimeZone::UTC));
     }
     heading(&mut text, pen, "WHO KNEW WHEN");
     text.push_str(&verdict::table(told));

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK, ONSET_WIDTH_MAX};
 use crate::engine::diagnose::scene::Scene;
 use crate::engine::grid::BLOCK;
-use crate::format;
 use crate::rules::ChangeSide;
 use crate::series::{Change, ChangeKind};
 use crate::time::{Span, Timestamp};
@@ -73,7 +72,7 @@ pub(super) fn change(
 /// The changes of one service, nearest to the onset first, in words and in order of time:
 /// `deploy of web at 10:05 UTC (v41)`, `2 deploys of web: v41 at 10:05 UTC, v42 at 10:11 UTC`.
 fn told(scene: &Scene<'_>, near: &[&Change]) -> String {
-    let at = |c: &Change| format::clock(c.at, scene.now);
+    let at = |c: &Change| scene.clock_time(c.at);
     if let [only] = near {
         return format!("{} of {} at {} ({})", only.kind, only.service, at(only), only.what);
     }

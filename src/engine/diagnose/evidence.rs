@@ -167,7 +167,7 @@ pub(super) fn movement(scene: &Scene<'_>, tracked: &Tracked, score: f64) -> Stri
     let verb = if score > 0.0 { "rose to" } else { "fell to" };
     let since = tracked.drift.onset(way).map_or_else(String::new, |onset| {
         let at = crate::engine::grid::block_start(onset.at);
-        format!(" since {}", format::clock(at, scene.now))
+        format!(" since {}", scene.clock_time(at))
     });
     format!("{name} {verb} {now} (usual {usual}){since}")
 }

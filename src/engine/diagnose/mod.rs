@@ -30,13 +30,14 @@ use crate::rules::{Cause, Steps};
 
 pub use crate::rules::UNEXPLAINED;
 pub use scene::{Scene, View};
+pub use weights::{one_of_its_kind, rests_on};
 
 use evidence::Looks;
 use recurrence::Precedent;
 use weights::{Weighed, damp};
 
 /// A cause below this posterior is not called clear.
-const CLEAR_MIN: f64 = 0.5;
+pub const CLEAR_MIN: f64 = 0.5;
 /// Nor is one that is not this much more probable than the next.
 const CLEAR_RATIO: f64 = 1.5;
 /// Logits are divided by this before they become probabilities. Fitted on simulated incidents, so

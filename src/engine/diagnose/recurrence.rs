@@ -7,7 +7,6 @@ use crate::engine::diagnose::scene::Scene;
 use crate::engine::diagnose::weights::LLR_MAX;
 use crate::engine::grid::{NO_SLOT, PER_DAY, PER_HOUR, block_of, block_start};
 use crate::engine::past::Ended;
-use crate::format;
 use crate::rules::Cause;
 use crate::series::{Change, ChangeKind, Verdict};
 use crate::stats::exact::{binomial_at_least, binomial_at_most};
@@ -209,7 +208,7 @@ fn named(incident: &Ended) -> Option<&str> {
 }
 
 fn seen_before(scene: &Scene<'_>, incident: &Ended) -> String {
-    let at = format::clock(incident.onset, scene.now);
+    let at = scene.clock_time(incident.onset);
     let lasted = (incident.ended - incident.onset).rough();
     let called = match (incident.confirmed(), named(incident)) {
         (Some(cause), _) => format!(" and was {cause} (confirmed)"),

@@ -95,6 +95,11 @@ impl<'a> Scene<'a> {
         if called { vec![View::Inside, View::Outside] } else { vec![View::Inside] }
     }
 
+    /// An instant for people who read of it at the decision.
+    pub(crate) fn clock_time(&self, at: Timestamp) -> String {
+        self.clock.told(at, self.now)
+    }
+
     /// The series that speak for a role from a point of view.
     pub(crate) fn series_of(&self, view: View, role: Role) -> impl Iterator<Item = &'a Tracked> {
         let tracks: &'a [Tracked] = self.tracks;

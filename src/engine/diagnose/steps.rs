@@ -112,7 +112,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         dependency: culprit.labels.get("dependency").cloned().unwrap_or_default(),
         label,
         value,
-        since: format::clock(scene.onset, scene.now),
+        since: scene.clock_time(scene.onset),
         ago: (scene.now - scene.onset).rough(),
         signals: scene.findings.iter().take(SIGNALS_MAX).map(|f| moved(scene, f)).collect(),
         changes: changes(scene),
@@ -140,7 +140,7 @@ fn changes(scene: &Scene<'_>) -> Vec<Changed> {
         .map(|change| Changed {
             kind: change.kind.name(),
             service: change.service.clone(),
-            at: format::clock(change.at, scene.now),
+            at: scene.clock_time(change.at),
             what: change.what.clone(),
         })
         .collect()
@@ -164,7 +164,7 @@ fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
         query: query_of(scene, tracked),
         now: format::optional(numbers[0], unit),
         expected: format::optional(numbers[1], unit),
-        onset: format::clock(finding.onset, scene.now),
+        onset: scene.clock_time(finding.onset),
         direction: if finding.direction == Direction::Up { "up" } else { "down" },
     }
 }

@@ -130,7 +130,7 @@ pub(super) fn mixed(scene: &Scene<'_>) -> Looked {
     let name = newest(&running).and_then(|newest| version_of(newest.first()?));
     let names: Labels = name.map(|name| (LABEL.to_owned(), name)).into_iter().collect();
     let versions: Vec<String> = running.iter().filter_map(|t| version_of(t)).collect();
-    let at = format::clock(since, scene.now);
+    let at = scene.clock_time(since);
     let seen = since <= scene.onset_range[1] + ONSET_SLACK;
     let side = if seen { "the trouble began meanwhile" } else { "after the trouble had begun" };
     let text = format!("{root} runs mixed since {at} ({}): {side}", versions.join(", "));

@@ -72,7 +72,7 @@ pub(super) fn damp(evidence: &[Evidence], weighed: &mut [Weighed]) {
 }
 
 /// The roles that a piece of evidence rests on, one for all that measure the same thing.
-fn rests_on(see: &See) -> Vec<Role> {
+pub fn rests_on(see: &See) -> Vec<Role> {
     let roles = match see {
         See::RoleIs { role, .. } => vec![*role],
         See::Order { first, then, .. } => vec![*first, *then],
@@ -89,13 +89,17 @@ fn rests_on(see: &See) -> Vec<Role> {
         | See::AtBoundary
         | See::RecursByClock => vec![],
     };
-    let one = |role| match role {
+    roles.into_iter().map(one_of_its_kind).collect()
+}
+
+/// One role for all that measure the same thing.
+pub const fn one_of_its_kind(role: Role) -> Role {
+    match role {
         Role::LatencyTypical => Role::Latency,
         Role::PoolUse => Role::PoolWait,
         Role::QueueDepth => Role::QueueAge,
         role => role,
-    };
-    roles.into_iter().map(one).collect()
+    }
 }
 
 /// How much a piece of a suspect's evidence says against the other suspects that are left without

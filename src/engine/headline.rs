@@ -1,0 +1,123 @@
+//! The line of an alert that is read on a lock screen: who feels what, how much, and why.
+
+use crate::engine::Engine;
+use crate::engine::alert::{MovedSignal, NOT_EXPLAINED, State};
+use crate::engine::diagnose::{CLEAR_MIN, UNEXPLAINED, one_of_its_kind, rests_on};
+use crate::engine::lifecycle::{Incident, Kind};
+use crate::format;
+use crate::rules::{Cause, Evidence, Role, See};
+
+/// Roles in which a caller or a person feels trouble.
+const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
+/// Signals named that a cause does not explain.
+const UNEXPLAINED_MAX: usize = 3;
+
+impl Engine {
+    /// The title of an incident whose signals are these, strongest first.
+    pub(super) fn title(
+        &self,
+        incident: &Incident,
+        state: State,
+        signals: &[MovedSignal],
+    ) -> String {
+        let diagnosis = &incident.diagnosis;
+        let told = match incident.kind {
+            Kind::Silence => Some((incident.service.as_str(), silence(incident))),
+            Kind::Drift => self.felt(incident, signals).map(|s| (s.service.as_str(), effect(s))),
+        };
+        let clear =
+            diagnosis.causes.first().filter(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN);
+        // What is felt has passed when an incident is over.
+        let Some((service, effect)) = told.filter(|_| state != State::Resolved) else {
+            return diagnosis.title.clone();
+        };
+        let Some(cause) = clear else { return format!("{effect}; no clear cause") };
+        let blamed = format!(": {}", cause.culprit.service);
+        let own =
+            diagnosis.title.strip_suffix(&blamed).filter(|_| cause.culprit.service == service);
+        let why = begin_small(own.unwrap_or(&diagnosis.title));
+        format!("{effect}; {why} ({})", format::likelihood(cause.probability))
+    }
+
+    /// The signal that says most about who is affected: what is felt by those whom nobody else of
+    /// the incident calls, else what is felt by anyone, else the strongest.
+    fn felt<'a>(&self, incident: &Incident, signals: &'a [MovedSignal]) -> Option<&'a MovedSignal> {
+        let felt =
+            |s: &&MovedSignal| s.now.is_some() && FELT.iter().any(|role| role.name() == s.role);
+        let on_top = |s: &&MovedSignal| {
+            let mut callers = self.state.graph.callers(&s.service);
+            !callers.any(|caller| incident.services.contains(caller))
+        };
+        let mut outermost = signals.iter().filter(felt).filter(on_top);
+        outermost.next().or_else(|| signals.iter().find(felt)).or_else(|| signals.first())
+    }
+
+    /// The strongest signals that moved and are no part of what the leading cause does, as the last
+    /// of what speaks against it; none where no cause is clear.
+    pub(super) fn unexplained(
+        &self,
+        incident: &Incident,
+        signals: &[MovedSignal],
+    ) -> Option<String> {
+        let leading = incident.diagnosis.causes.first()?;
+        let cause = self.rules.causes.iter().find(|cause| cause.id == leading.id)?;
+        if cause.id == UNEXPLAINED || incident.kind == Kind::Silence {
+            return None;
+        }
+        let blamed = leading.culprit.service.as_str();
+        let called = Some(blamed).filter(|blamed| *blamed != incident.service);
+        let mut left: Vec<String> = Vec::new();
+        for signal in signals.iter().filter(|signal| !is_explained(cause, called, signal)) {
+            let effect = effect(signal);
+            if !left.contains(&effect) && left.len() < UNEXPLAINED_MAX {
+                left.push(effect);
+            }
+        }
+        (!left.is_empty()).then(|| format!("{NOT_EXPLAINED}{}", left.join("; ")))
+    }
+}
+
+/// What a signal does: `checkout latency 420 ms (usually 310 ms)`.
+fn effect(signal: &MovedSignal) -> String {
+    let what = match Role::from_name(&signal.role) {
+        Some(role) if role != Role::Custom => role.name().replace('_', " "),
+        _ => signal.signal.clone(),
+    };
+    let told = |value: f64| format::value(value, signal.unit.as_deref());
+    match signal.now.map(told).zip(signal.expected.map(told)) {
+        Some((now, usual)) if now != usual => {
+            format!("{} {what} {now} (usually {usual})", signal.service)
+        }
+        _ => format!("{} {what} {}", signal.service, signal.direction),
+    }
+}
+
+/// Whether a cause makes a move of this signal's role more likely. What is felt follows from any
+/// cause, and what happens inside a service that is called is that service's trouble.
+fn is_explained(cause: &Cause, called: Option<&str>, signal: &MovedSignal) -> bool {
+    let Some(role) = Role::from_name(&signal.role).map(one_of_its_kind) else { return false };
+    let inside = called == Some(signal.service.as_str());
+    let expects = |evidence: &Evidence| {
+        let any = matches!(evidence.see, See::PeerApart { of: None } | See::LoopClosing);
+        evidence.likely > evidence.otherwise && (any || rests_on(&evidence.see).contains(&role))
+    };
+    inside || FELT.contains(&role) || cause.evidence.iter().any(expects)
+}
+
+fn silence(incident: &Incident) -> String {
+    match incident.services.len() {
+        0 | 1 => format!("{} is silent", incident.service),
+        n => format!("{} and {} more are silent", incident.service, n - 1),
+    }
+}
+
+/// A title in the middle of a sentence; abbreviations stay.
+fn begin_small(title: &str) -> String {
+    let mut chars = title.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain(std::iter::once(second)).chain(chars).collect()
+        }
+        _ => title.to_owned(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The causes of an alert as its messages show them: the strongest reasons, and no more of them
+//! than a tired person reads.
+
+use serde::Serialize;
+
+use super::{LIST_MAX, clean, with_labels};
+use crate::engine::alert::{NOT_EXPLAINED, NOT_MEASURED, NOT_REPORTED, NamedCause};
+use crate::format;
+
+/// What is told of the cause that leads.
+const LEADING: Reasons = Reasons { supports: 5, against: 3, unknown: 2 };
+/// What is told of the others: enough to see why they do not lead.
+const OTHER: Reasons = Reasons { supports: 2, against: 2, unknown: 0 };
+
+/// A cause less probable than this is not worth a reader's time, unless it leads.
+const OTHER_MIN: f64 = 0.03;
+
+/// A cause.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cause {
+    /// Its name in words.
+    pub name: String,
+    /// How sure, as a number.
+    pub probability: String,
+    /// How sure, in words.
+    pub likelihood: &'static str,
+    /// What is to blame.
+    pub culprit: String,
+    /// The strongest evidence for it.
+    pub supports: Vec<String>,
+    /// The strongest evidence against it.
+    pub against: Vec<String>,
+    /// What could not be looked up; of the leading cause only.
+    pub unknown: Vec<String>,
+    /// What nobody measures or reports; of the leading cause only.
+    pub blind: Option<String>,
+    /// What moved and is no part of what the cause does; of the leading cause only.
+    pub unexplained: Option<String>,
+}
+
+/// How many entries of a cause's lists are told.
+#[derive(Clone, Copy)]
+struct Reasons {
+    supports: usize,
+    against: usize,
+    unknown: usize,
+}
+
+pub(super) fn causes(causes: &[NamedCause]) -> Vec<Cause> {
+    let told = std::iter::once(LEADING).chain(std::iter::repeat(OTHER));
+    let worth = |(place, c): &(usize, &NamedCause)| *place == 0 || c.probability >= OTHER_MIN;
+    let worth = causes.iter().enumerate().filter(worth).take(LIST_MAX);
+    worth.zip(told).map(|((_, c), told)| cause(c, told)).collect()
+}
+
+fn cause(cause: &NamedCause, told: Reasons) -> Cause {
+    let leads = told.unknown > 0;
+    let (failed, blind) = split(&cause.unknown, &[NOT_MEASURED, NOT_REPORTED]);
+    let (against, unexplained) = split(&cause.against, &[NOT_EXPLAINED]);
+    Cause {
+        name: clean(&cause.id.replace(['-', '_'], " ")),
+        probability: format::probability(cause.probability),
+        likelihood: format::likelihood(cause.probability),
+        culprit: clean(&with_labels(&cause.culprit.service, &cause.culprit.labels)),
+        supports: strongest(&cause.evidence_for, told.supports),
+        against: strongest(against, told.against),
+        unknown: strongest(failed, told.unknown),
+        blind: blind.filter(|_| leads).map(|blind| clean(blind)),
+        unexplained: unexplained.filter(|_| leads).map(|signals| clean(signals)),
+    }
+}
+
+/// Reasons come with the strongest first; those left out are weaker, and are in the alert's JSON.
+fn strongest(reasons: &[String], most: usize) -> Vec<String> {
+    reasons.iter().take(most).map(|reason| clean(reason)).collect()
+}
+
+/// The reasons, and apart from them the last one where it begins with one of these.
+fn split<'a>(reasons: &'a [String], heads: &[&str]) -> (&'a [String], Option<&'a String>) {
+    match reasons.split_last() {
+        Some((last, others)) if heads.iter().any(|head| last.starts_with(head)) => {
+            (others, Some(last))
+        }
+        _ => (reasons, None),
+    }
+}

@@ -1,0 +1,377 @@
+//! What a message shows: the alert with every text cleaned, every number and time formatted and
+//! every list cut to a length that a person reads. Templates only lay it out.
+
+mod causes;
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::subject::{subject, word};
+use crate::engine::alert::{Alert, MovedSignal, State};
+use crate::engine::chart::Chart;
+use crate::format;
+use crate::rules::{Steps, UNEXPLAINED};
+use crate::time::{Span, Timestamp};
+pub use causes::Cause;
+use causes::causes;
+
+/// A leading cause below this is not called clear: the others together are as probable.
+const CLEAR_MIN: f64 = 0.5;
+/// Later than this after its tick, a message says so.
+const LATE_AFTER: Span = Span::from_mins(5);
+/// Longest text of one field, in characters.
+const TEXT_CHARS_MAX: usize = 600;
+/// Longest link, in characters; queries make them long.
+const LINK_CHARS_MAX: usize = 4_000;
+/// Entries of any list shown.
+const LIST_MAX: usize = 12;
+/// Signals shown, each with its values.
+const SIGNALS_MAX: usize = 8;
+/// An alert as its messages show it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct View {
+    /// `firing`, `updated`, `resolved`.
+    pub state: &'static str,
+    /// `notice`, `warning`, `critical`.
+    pub severity: &'static str,
+    /// The word that comes first: `Warning`, `Updated: critical`, `Resolved`.
+    pub word: String,
+    /// The subject of a mail.
+    pub subject: String,
+    /// The service it is about.
+    pub service: String,
+    /// The others in it, each with its loudest signal, joined; empty when there are none.
+    pub others: String,
+    /// What happens, after what changed since the last message.
+    pub title: String,
+    /// What changed since the last message; only in an update.
+    pub news: Option<String>,
+    /// What happens, without `news`.
+    pub headline: String,
+    /// When it was decided.
+    pub at: String,
+    /// When it began.
+    pub began: String,
+    /// Where the beginning can lie.
+    pub began_range: String,
+    /// How long it lasted, once it is over.
+    pub lasted: Option<String>,
+    /// How long is left; never once it is over.
+    pub left: Option<String>,
+    /// How late this message is, if it is.
+    pub late: Option<String>,
+    /// Whether the first of `causes` is a known one, as probable as all others together.
+    pub clear: bool,
+    /// Causes considered, most probable first.
+    pub causes: Vec<Cause>,
+    /// What else changed.
+    pub changes: Vec<String>,
+    /// Label values that explain it.
+    pub breakdown: Vec<String>,
+    /// Lists of steps that are not empty, in the order to take them.
+    pub steps: Vec<StepList>,
+    /// The signals that moved, without those that fell silent.
+    pub signals: Vec<Signal>,
+    /// How many signals more moved.
+    pub signals_more: usize,
+    /// The signals that fell silent, those of a service and time together.
+    pub silent: Vec<String>,
+    /// What was looked at and found normal.
+    pub checked: Vec<String>,
+    /// Where to look further; only addresses that a browser opens safely.
+    pub links: Vec<Link>,
+    /// Id of the incident.
+    pub incident: String,
+    /// Whether a picture of the signals goes with the message.
+    pub picture: bool,
+}
+
+/// A signal that moved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Signal {
+    /// Service and name.
+    pub name: String,
+    /// Labels that tell it apart; may be empty.
+    pub labels: String,
+    /// `up` or `down`.
+    pub direction: String,
+    /// Its value now.
+    pub now: String,
+    /// What was expected.
+    pub expected: String,
+    /// When it began to move.
+    pub onset: String,
+    /// How often a normal day would show this.
+    pub chance: String,
+    /// Its last hours in one line of blocks; empty where nothing can be drawn.
+    pub trend: String,
+}
+
+/// One of the six lists of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepList {
+    /// Its heading.
+    pub name: &'static str,
+    /// Its steps.
+    pub items: Vec<String>,
+}
+
+/// A link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// What it leads to.
+    pub name: String,
+    /// The address.
+    pub url: String,
+}
+
+impl View {
+    /// The view of an alert for a reader at `now`, with times of UTC.
+    pub fn new(alert: &Alert, now: Timestamp) -> Self {
+        Self::in_zone(alert, now, &TimeZone::UTC)
+    }
+
+    /// The view of an alert for a reader at `now`, with times of a zone. Distances in time are
+    /// counted from the alert's own tick, so that the text of an alert is always the same.
+    pub fn in_zone(alert: &Alert, now: Timestamp, zone: &TimeZone) -> Self {
+        let by = alert.at;
+        let over = alert.state == State::Resolved;
+        let clock = |at| format::clock(at, by, zone);
+        let [earliest, latest] = alert.started_at_range.map(clock);
+        let (news, headline) = alert.news();
+        let (silent, moved): (Vec<_>, Vec<_>) =
+            alert.signals.iter().partition(|signal| signal.direction == "silent");
+        Self {
+            state: alert.state.name(),
+            severity: alert.severity.name(),
+            word: word(alert),
+            subject: subject(alert, zone),
+            service: clean(&alert.service),
+            others: others(alert),
+            title: clean(&alert.title),
+            news: news.map(clean),
+            headline: clean(headline),
+            at: format::clock(by, now, zone),
+            began: format::moment(alert.started_at, by, zone),
+            began_range: if earliest == latest {
+                "to within 5m".to_owned()
+            } else {
+                format!("between {earliest} and {latest}")
+            },
+            lasted: over.then(|| (by - alert.started_at).rough()),
+            left: (!over).then(|| left(alert, zone)).flatten(),
+            late: (now - by > LATE_AFTER).then(|| (now - by).rough()),
+            clear: alert
+                .causes
+                .first()
+                .is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN),
+            causes: causes(&alert.causes),
+            changes: list(alert.changes.iter().map(|change| {
+                let at = format::moment(change.at, by, zone);
+                format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
+            })),
+            breakdown: list(alert.breakdown.iter().map(|part| {
+                format!(
+                    "{} {}: {} of {}, usually {}",
+                    part.label,
+                    part.value,
+                    format::share(part.share),
+                    part.signal,
+                    format::share(part.usual_share)
+                )
+            })),
+            steps: steps(&alert.steps, alert.state),
+            signals: moved.iter().take(SIGNALS_MAX).map(|s| signal(s, clock(s.onset))).collect(),
+            signals_more: moved.len().saturating_sub(SIGNALS_MAX),
+            silent: silences(&silent, clock),
+            checked: list(alert.checked.iter()),
+            links: links(&alert.links),
+            incident: clean(&alert.incident),
+            picture: false,
+        }
+    }
+}
+
+impl View {
+    /// Adds what the signals did, each drawn in a line of text.
+    pub(super) fn add_trends(&mut self, chart: &Chart, draw: fn(&[Option<f32>]) -> String) {
+        for panel in &chart.panels {
+            let name = clean(&format!("{} {}", panel.service, panel.signal));
+            let labels = clean(&label_text(panel.labels.iter()));
+            let told = self.signals.iter_mut().find(|s| s.name == name && s.labels == labels);
+            if let Some(signal) = told {
+                signal.trend = draw(&panel.values);
+            }
+        }
+    }
+}
+
+/// One line of what can be seen: nothing in it can end a header, colour a terminal, turn the
+/// direction of writing or hide in a name.
+pub fn clean(text: &str) -> String {
+    clean_to(text, TEXT_CHARS_MAX)
+}
+
+fn clean_to(text: &str, chars_max: usize) -> String {
+    let line: String = text
+        .chars()
+        .take(4 * chars_max)
+        .filter(|c| !is_invisible(*c))
+        .map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c })
+        .collect();
+    clip(&line.split_whitespace().collect::<Vec<_>>().join(" "), chars_max)
+}
+
+/// Characters that show nothing and change what others show: soft hyphen, fillers, zero-width and
+/// direction marks, joiners, variation selectors, annotations, tags (Unicode Technical Report 36,
+/// section 2.10).
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+pub(super) fn clip(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(chars_max - 1).collect();
+    short.push('…');
+    short
+}
+
+fn left(alert: &Alert, zone: &TimeZone) -> Option<String> {
+    let forecast = alert.forecast.as_ref()?;
+    let (earliest, latest) = forecast.range;
+    let clock = |at| format::clock(at, alert.at, zone);
+    let range = match latest {
+        Some(latest) => format!("between {} and {}", clock(earliest), clock(latest)),
+        None => format!("not before {}", clock(earliest)),
+    };
+    let at = format::moment(forecast.at, alert.at, zone);
+    Some(clean(&format!("{} crosses its {} at {at}, {range}", forecast.signal, forecast.crosses)))
+}
+
+/// The other services, each with the loudest of its signals, or who is to blame for it.
+fn others(alert: &Alert) -> String {
+    let blamed = alert.causes.first().map(|cause| cause.culprit.service.as_str());
+    let told = |service: &String| match alert.signals.iter().find(|s| s.service == *service) {
+        Some(signal) => {
+            let now = signal.now.map(|now| format::value(now, signal.unit.as_deref()));
+            format!("{service} ({} {})", signal.signal, now.as_ref().unwrap_or(&signal.direction))
+        }
+        None if blamed == Some(service) => format!("{service} (the culprit)"),
+        None => service.clone(),
+    };
+    let others = alert.services.iter().filter(|service| **service != alert.service);
+    list(others.map(told)).join(", ")
+}
+
+/// The service with those labels that say more than its name.
+fn with_labels(service: &str, labels: &BTreeMap<String, String>) -> String {
+    let more = label_text(labels.iter().filter(|(_, value)| *value != service));
+    if more.is_empty() { service.to_owned() } else { format!("{service} ({more})") }
+}
+
+fn label_text<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    labels.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn signal(signal: &MovedSignal, onset: String) -> Signal {
+    let unit = signal.unit.as_deref();
+    Signal {
+        name: clean(&format!("{} {}", signal.service, signal.signal)),
+        labels: clean(&label_text(signal.labels.iter())),
+        direction: clean(&signal.direction),
+        now: clean(&format::optional(signal.now, unit)),
+        expected: clean(&format::optional(signal.expected, unit)),
+        onset,
+        chance: format::chance(signal.p_value),
+        trend: String::new(),
+    }
+}
+
+/// What fell silent, in one line for each service and time.
+fn silences(silent: &[&MovedSignal], clock: impl Fn(Timestamp) -> String) -> Vec<String> {
+    let mut groups: Vec<(&str, Timestamp, Vec<String>)> = Vec::new();
+    for signal in silent {
+        let labels = label_text(signal.labels.iter());
+        let name = match labels.as_str() {
+            "" => signal.signal.clone(),
+            labels => format!("{} ({labels})", signal.signal),
+        };
+        match groups.iter_mut().find(|g| g.0 == signal.service && g.1 == signal.onset) {
+            Some((.., names)) => names.push(name),
+            None => groups.push((&signal.service, signal.onset, vec![name])),
+        }
+    }
+    let told = |(service, since, names): &(&str, Timestamp, Vec<String>)| {
+        format!("{service}, since {}: {}", clock(*since), list(names.iter()).join(", "))
+    };
+    list(groups.iter().map(told))
+}
+
+/// The lists that have steps, in the order to take them. What one does later and in quiet is left
+/// to the pages, and whoever was told before gets what to do next. Once an incident is over, only
+/// what keeps it from returning counts.
+fn steps(steps: &Steps, state: State) -> Vec<StepList> {
+    let lists = [
+        ("First ten minutes", &steps.first_ten_minutes),
+        ("Avoid", &steps.avoid),
+        ("Compare", &steps.compare),
+        ("Fix", &steps.fix),
+        ("Verify", &steps.verify),
+    ];
+    let later = [("Fix, so that it does not come back", &steps.fix), ("Verify", &steps.verify)];
+    let chosen = match state {
+        State::Firing => lists.to_vec(),
+        State::Updated => {
+            lists.into_iter().filter(|(name, _)| !matches!(*name, "Compare" | "Verify")).collect()
+        }
+        State::Resolved => later.to_vec(),
+    };
+    chosen
+        .into_iter()
+        .filter(|(_, items)| !items.is_empty())
+        .map(|(name, items)| StepList { name, items: list(items.iter()) })
+        .collect()
+}
+
+/// Only web addresses: others could run something when clicked.
+fn links(links: &BTreeMap<String, String>) -> Vec<Link> {
+    links
+        .iter()
+        .filter(|(_, url)| url.starts_with("https://") || url.starts_with("http://"))
+        .filter(|(_, url)| url.chars().count() <= LINK_CHARS_MAX)
+        .take(LIST_MAX)
+        .map(|(name, url)| Link { name: clean(name), url: clean_to(url, LINK_CHARS_MAX) })
+        .collect()
+}
+
+/// Cleaned, and cut with a word about the rest.
+fn list(mut items: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let mut shown: Vec<String> =
+        items.by_ref().take(LIST_MAX).map(|item| clean(item.as_ref())).collect();
+    let more = items.count();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown
+}

@@ -1,0 +1,197 @@
+//! Digests that were told, and what a digest asks of the file.
+
+use rusqlite::{Row, params};
+
+use super::{Store, StoreError};
+use crate::engine::alert::Alert;
+use crate::time::Timestamp;
+
+/// Digests kept; the oldest go first. More than a year of them.
+const DIGESTS_MAX: u32 = 500;
+/// Alerts that one digest looks at, the newest of its time: more are no news but a flood.
+const ALERTS_MAX: u32 = 10_000;
+
+/// A digest on its way to its receivers.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDigest<'a> {
+    /// Its id, the same whenever it is made.
+    pub id: &'a str,
+    /// When its time ends.
+    pub at: Timestamp,
+    /// The digest as JSON.
+    pub json: &'a str,
+    /// Names of the targets.
+    pub to: &'a [String],
+}
+
+/// Messages about one incident that something kept from a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRow {
+    /// The incident.
+    pub incident: String,
+    /// To whom.
+    pub receiver: String,
+    /// What kept them.
+    pub by: String,
+    /// Those that wait.
+    pub waiting: u64,
+    /// Those that never went out, because something newer took their place.
+    pub never_sent: u64,
+}
+
+/// A target that did not take messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TroubleRow {
+    /// Which one.
+    pub receiver: String,
+    /// Messages given up.
+    pub given_up: u64,
+    /// Messages that failed and are tried again.
+    pub retried: u64,
+    /// What went wrong last.
+    pub error: String,
+}
+
+impl Store {
+    /// Keeps a digest with its messages, in one transaction; false when it was told already, and
+    /// then nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// When the disk or SQLite refuses; then nothing was written.
+    pub fn keep_digest(&mut self, digest: &NewDigest<'_>) -> Result<bool, StoreError> {
+        let NewDigest { id, at, json, to } = *digest;
+        self.write("keep a digest", |tx| {
+            let new = tx.execute(
+                "INSERT OR IGNORE INTO digests (id, at, json) VALUES (?1, ?2, ?3)",
+                params![id, at.as_millis(), json],
+            )? > 0;
+            for receiver in to.iter().filter(|_| new) {
+                tx.execute(
+                    "INSERT OR IGNORE INTO outbox (id, receiver, incident, kind, alert, created_at,
+                                                   next_attempt_at)
+                     VALUES (?1, ?2, ?3, 'digest', ?4, ?5, ?5)",
+                    params![format!("{id}/{receiver}"), receiver, id, json, at.as_millis()],
+                )?;
+            }
+            tx.execute(
+                "DELETE FROM digests WHERE id IN
+                    (SELECT id FROM digests ORDER BY at DESC, id LIMIT -1 OFFSET ?1)",
+                [DIGESTS_MAX],
+            )?;
+            Ok(new)
+        })
+    }
+
+    /// The newest digests as JSON, newest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn digests(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read("read digests", |c| {
+            c.prepare("SELECT json FROM digests ORDER BY at DESC, id LIMIT ?1")?
+                .query_map([limit], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// The alerts decided between two instants, the second excluded, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn alerts_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        let mut alerts: Vec<Alert> = self.read("read alerts", |c| {
+            c.prepare(
+                "SELECT json FROM alerts WHERE at >= ?1 AND at < ?2 ORDER BY seq DESC LIMIT ?3",
+            )?
+            .query_map(
+                params![from.as_millis(), to.as_millis(), ALERTS_MAX],
+                super::incidents::alert,
+            )?
+            .collect()
+        })?;
+        alerts.reverse();
+        Ok(alerts)
+    }
+
+    /// The newest alerts of incidents that were open at an instant and not told of since another.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn open_since(&self, instant: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        self.read("read incidents", |c| {
+            c.prepare(
+                "SELECT alert FROM incidents WHERE state != 'resolved' AND updated_at < ?1
+                 ORDER BY updated_at, id LIMIT ?2",
+            )?
+            .query_map(params![instant.as_millis(), ALERTS_MAX], super::incidents::alert)?
+            .collect()
+        })
+    }
+
+    /// What was decided between two instants and kept from somebody who does not have it yet.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn held_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
+        self.read("read what was held", |c| {
+            c.prepare(
+                "SELECT incident, receiver, held_by, sum(state = 'pending'),
+                        sum(state = 'superseded')
+                 FROM outbox
+                 WHERE held_by IS NOT NULL AND state IN ('pending', 'superseded')
+                   AND created_at >= ?1 AND created_at < ?2
+                 GROUP BY incident, receiver, held_by ORDER BY min(seq)",
+            )?
+            .query_map(params![from.as_millis(), to.as_millis()], |row| {
+                Ok(HeldRow {
+                    incident: row.get(0)?,
+                    receiver: row.get(1)?,
+                    by: row.get(2)?,
+                    waiting: count(row, 3)?,
+                    never_sent: count(row, 4)?,
+                })
+            })?
+            .collect()
+        })
+    }
+
+    /// Which targets did not take what was for them between two instants.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn troubles_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<TroubleRow>, StoreError> {
+        self.read("read what was not delivered", |c| {
+            // Of the columns beside `max`, SQLite takes the row in which it was found.
+            c.prepare(
+                "SELECT receiver, sum(state = 'dead'), sum(state = 'pending'), last_error, max(seq)
+                 FROM outbox
+                 WHERE last_error IS NOT NULL AND created_at >= ?1 AND created_at < ?2
+                   AND (state = 'dead' OR (state = 'pending' AND attempts > 0))
+                 GROUP BY receiver ORDER BY receiver",
+            )?
+            .query_map(params![from.as_millis(), to.as_millis()], |row| {
+                Ok(TroubleRow {
+                    receiver: row.get(0)?,
+                    given_up: count(row, 1)?,
+                    retried: count(row, 2)?,
+                    error: row.get(3)?,
+                })
+            })?
+            .collect()
+        })
+    }
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
