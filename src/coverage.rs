@@ -50,6 +50,8 @@ pub struct Coverage {
     pub at: Timestamp,
     /// Services in order of name.
     pub services: Vec<Service>,
+    /// How many services were left out, because there are too many.
+    pub more: usize,
     /// For each role that some service lacks: packs that would give it.
     pub packs: BTreeMap<String, Vec<String>>,
     /// Queries that the backend refused, by signal.
@@ -136,10 +138,13 @@ pub async fn ask(
     Ok(rows)
 }
 
-/// What is seen of each service that a signal or the configuration names.
-pub fn coverage(rules: &Rules, rows: Rows, at: Timestamp) -> Coverage {
+/// What is seen of each service that a signal or the configuration names, or of the one that is
+/// wanted.
+pub fn coverage(rules: &Rules, rows: Rows, at: Timestamp, wanted: Option<&str>) -> Coverage {
     let mut names: BTreeSet<&String> = rules.services.keys().collect();
     names.extend(rows.now.values().chain(rows.before.values()).flatten());
+    names.retain(|name| wanted.is_none_or(|wanted| wanted == *name));
+    let more = names.len().saturating_sub(SERVICES_MAX);
     let roles = roles_of(&rules.causes);
     let services: Vec<Service> =
         names.into_iter().take(SERVICES_MAX).map(|name| one(rules, &rows, &roles, name)).collect();
@@ -150,7 +155,7 @@ pub fn coverage(rules: &Rules, rows: Rows, at: Timestamp) -> Coverage {
         .map(|covered| covered.role.as_str())
         .collect();
     let packs = packs_for(&lacking);
-    Coverage { at, services, packs, problems: rows.problems }
+    Coverage { at, services, more, packs, problems: rows.problems }
 }
 
 fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Service {
@@ -269,7 +274,7 @@ mod tests {
         ]);
         let mut rows = Rows { now: seen("l", &["web"]), ..Rows::default() };
         rows.before = seen("q", &["web", "jobs"]);
-        let coverage = coverage(&rules, rows, Timestamp::from_secs(0));
+        let coverage = coverage(&rules, rows, Timestamp::from_secs(0), None);
         let of = |service: &str, role: &str| {
             let service = coverage.services.iter().find(|s| s.service == service).unwrap();
             service.roles.iter().find(|covered| covered.role == role).unwrap().state
@@ -283,10 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn a_wanted_service_is_found_behind_all_that_are_shown() {
+        let rules = rules(vec![Signal::plain("l", Role::Latency)]);
+        let names: Vec<String> = (0..=SERVICES_MAX).map(|n| format!("s{n:05}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let last = *names.last().unwrap();
+        let rows = Rows { now: seen("l", &names), ..Rows::default() };
+        let of = |wanted| coverage(&rules, rows.clone(), Timestamp::from_secs(0), wanted);
+        let all = of(None);
+        assert_eq!((all.services.len(), all.more), (SERVICES_MAX, 1));
+        let one = of(Some(last));
+        assert_eq!((one.services[0].service.as_str(), one.services.len(), one.more), (last, 1, 0));
+    }
+
+    #[test]
     fn a_cause_without_any_sign_is_blind() {
         let rules = rules(vec![Signal::plain("m", Role::Memory)]);
         let rows = Rows { now: seen("m", &["web"]), ..Rows::default() };
-        let coverage = coverage(&rules, rows, Timestamp::from_secs(0));
+        let coverage = coverage(&rules, rows, Timestamp::from_secs(0), None);
         let blind = &coverage.services[0].blind;
         assert!(blind.contains(&"queue-backlog".to_owned()), "{blind:?}");
         assert!(!blind.contains(&"resource-leak".to_owned()), "{blind:?}");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::time::{Span, Timestamp};
 
@@ -109,10 +109,17 @@ pub fn until(hours: &[Hours], at: Timestamp, zone: &TimeZone) -> Option<Timestam
     end
 }
 
-/// A time on the wall as an instant; one that the clock skips is the instant after the gap.
+/// A time on the wall as an instant; one that the clock skips is the instant at which it goes on.
 fn instant(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
-    let zoned = zone.to_ambiguous_zoned(wall).compatible().ok()?;
-    Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+    let ambiguous = zone.to_ambiguous_timestamp(wall);
+    let instant = match ambiguous.offset() {
+        // With the offset after the gap, a time in it lies just before the clock is put forward.
+        AmbiguousOffset::Gap { .. } => {
+            zone.following(ambiguous.earlier().ok()?).next()?.timestamp()
+        }
+        _ => ambiguous.compatible().ok()?,
+    };
+    Some(Timestamp::from_millis(instant.as_millisecond()))
 }
 
 impl fmt::Display for Hours {
@@ -292,7 +299,8 @@ mod tests {
         // A begin that is skipped is where the clock goes on.
         let skipped = hours("02:30-05:00");
         let end = Some(at("2026-03-29T03:00:00Z"));
-        assert_eq!(skipped.until(at("2026-03-29T01:30:00Z"), &berlin), end);
+        assert_eq!(skipped.until(at("2026-03-29T01:00:00Z"), &berlin), end);
+        assert_eq!(skipped.until(at("2026-03-29T00:59:59Z"), &berlin), None);
     }
 
     #[test]
@@ -357,5 +365,8 @@ mod tests {
         let before = at("2026-03-30T05:59:00Z");
         assert_eq!(daily.last(before, &berlin), Some(at("2026-03-29T06:00:00Z")));
         assert_eq!(weekly.last(before, &berlin), Some(at("2026-03-23T07:00:00Z")));
+        let skipped: Moment = "02:30".parse().unwrap();
+        let gap = at("2026-03-29T01:00:00Z");
+        assert_eq!(skipped.last(gap, &berlin), Some(gap));
     }
 }

@@ -85,6 +85,18 @@ impl Matcher {
         *self == Self::default()
     }
 
+    /// Whether it has more values of a key than one may, or longer ones.
+    pub fn is_too_large(&self) -> bool {
+        let lists = [&self.service, &self.owner, &self.cause, &self.signal];
+        let lists = || lists.into_iter().chain(self.label.values());
+        let long = |text: &str| VALUE_CHARS_MAX < text.chars().count();
+        VALUES_MAX < self.severity.len()
+            || VALUES_MAX < self.label.len()
+            || self.label.keys().any(|name| long(name))
+            || lists().any(|list| VALUES_MAX < list.len())
+            || lists().flatten().any(|pattern| long(&pattern.0))
+    }
+
     /// Whether it is about an alert.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         self.keys(subject).all(|key| key.is_met)

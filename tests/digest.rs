@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// A state file, and the day that its digests are about.
 struct World {
-    _dir: TempDir,
+    dir: TempDir,
     store: Store,
     from: Timestamp,
     to: Timestamp,
@@ -25,7 +25,7 @@ impl World {
         let dir = TempDir::new().unwrap();
         let store = Store::open(&dir.path().join("state.db")).unwrap();
         let from: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
-        Self { _dir: dir, store, from, to: from + Span::DAY }
+        Self { dir, store, from, to: from + Span::DAY }
     }
 
     /// Tells of an incident at some hour of the day, which may have begun the day before.
@@ -103,6 +103,59 @@ fn incidents_count_where_they_were_told_and_at_their_highest() {
 }
 
 #[test]
+fn the_worst_come_first_and_all_of_them_are_counted() {
+    let mut world = World::new();
+    world.tell("worst", State::Firing, Severity::Notice, 1);
+    let mut alert = world.tell("worst", State::Updated, Severity::Critical, 2);
+    alert.title = "now critical, errors rise — checkout latency".to_owned();
+    alert.at = alert.at + Span::MINUTE;
+    world.commit(&alert, &[]);
+    for n in 0..25 {
+        world.tell(&format!("later-{n:02}"), State::Firing, Severity::Warning, 3);
+    }
+    let digest = world.digest();
+    let first = &digest.incidents.items[0];
+    assert_eq!((first.incident.as_str(), first.title.as_str()), ("worst", "checkout latency"));
+    assert_eq!(digest.subject(), "[daily digest] 1 critical, 25 warnings");
+    for n in 0..25 {
+        world.tell(&format!("later-{n:02}"), State::Updated, Severity::Critical, 4);
+    }
+    assert_eq!(world.digest().subject(), "[daily digest] 26 critical");
+}
+
+#[test]
+fn what_was_open_all_the_while_is_told_though_it_changed_since() {
+    let mut world = World::new();
+    world.tell("open", State::Firing, Severity::Warning, -2);
+    world.tell("over", State::Firing, Severity::Warning, -3);
+    world.tell("over", State::Resolved, Severity::Warning, -1);
+    world.tell("over", State::Firing, Severity::Warning, 25);
+    world.tell("open", State::Resolved, Severity::Critical, 26);
+    let told = world.digest().incidents.items;
+    let told: Vec<_> =
+        told.iter().map(|one| (one.incident.as_str(), one.severity.as_str())).collect();
+    assert_eq!(told, [("open", "warning")]);
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_other() {
+    let mut world = World::new();
+    world.tell("open", State::Firing, Severity::Warning, -2);
+    world.tell("rotten", State::Firing, Severity::Warning, -1);
+    world.tell("new", State::Firing, Severity::Warning, 1);
+    world.tell("rotten", State::Updated, Severity::Warning, 2);
+    let file = rusqlite::Connection::open(world.dir.path().join("state.db")).unwrap();
+    file.execute_batch(
+        "UPDATE alerts SET json = 'rot' WHERE incident = 'rotten';
+         UPDATE incidents SET alert = 'rot' WHERE id = 'rotten';",
+    )
+    .unwrap();
+    let told = world.digest().incidents.items;
+    let told: Vec<&str> = told.iter().map(|one| one.incident.as_str()).collect();
+    assert_eq!(told, ["new", "open"]);
+}
+
+#[test]
 fn what_users_felt_before_the_first_word_is_said_plainly() {
     let mut world = World::new();
     world.tell("late", State::Firing, Severity::Critical, 5);
@@ -137,7 +190,7 @@ fn what_was_kept_quiet_or_not_delivered_is_told() {
     let mut alert = world.tell("held", State::Firing, Severity::Warning, 1);
     alert.at = alert.at + Span::HOUR;
     alert.state = State::Updated;
-    let hold = Hold { until: world.to, by: "silence 3".to_owned() };
+    let hold = Hold::new(world.to, "silence 3");
     let to = |receiver: &str, hold| Dispatch { receiver: receiver.to_owned(), alert: 0, hold };
     let held = [to("chat", Some(hold.clone())), to("oncall", Some(hold)), to("hook", None)];
     world.commit(&alert, &held);
@@ -155,6 +208,20 @@ fn what_was_kept_quiet_or_not_delivered_is_told() {
     let failed = &world.digest().delivery.items[0];
     assert_eq!((failed.given_up, failed.retried), (1, 0));
     assert_eq!(failed.error, "no such address");
+    // What is given up counts on the day on which it is.
+    let next = world.to + Span::DAY;
+    let on = |world: &World| world.store.troubles_between(world.to, next).unwrap();
+    assert!(on(&world).is_empty());
+    let late = world.tell("late", State::Firing, Severity::Warning, 4);
+    world.commit(
+        &Alert { state: State::Updated, at: late.at + Span::MINUTE, ..late },
+        &[to("hook", None)],
+    );
+    let rows = world.store.due(world.to, "hook", 9).unwrap();
+    for row in &rows {
+        world.store.mark_dead(&row.id, world.to, "status 410").unwrap();
+    }
+    assert_eq!(on(&world)[0].given_up, rows.len() as u64);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn incidents_are_listed_with_what_was_said_about_them() {
     assert!(lines[2].starts_with("web-20260301T0000Z-0001"), "latest changed first: {table}");
     assert!(!table.contains('\u{1b}'), "{table}");
     let id = lines[1].split_whitespace().next().unwrap();
-    let args = [id, "useful", "--cause", "slow-dependency", "--note", "a note", "--by", "Ada"];
+    let args = [id, "useful", "--cause", "slow-dependency", "--note", "a note", "--by", "oncall"];
     let answer = done(&said(&home, "feedback", &args));
     assert!(answer.contains(id) && answer.contains("useful (slow-dependency)"), "{answer}");
     let table = done(&said(&home, "incidents", &[]));
@@ -85,9 +85,26 @@ fn incidents_are_listed_with_what_was_said_about_them() {
     assert_eq!((row["incident"].as_str(), &row["ended_at"]), (Some(id), &Value::Null));
     let word = &row["feedback"][0];
     assert_eq!(word["verdict"], "useful");
-    assert_eq!((&word["cause"], &word["by"]), (&"slow-dependency".into(), &"Ada".into()));
+    assert_eq!((&word["cause"], &word["by"]), (&"slow-dependency".into(), &"oncall".into()));
     let stored = home.store().feedback_of(id).unwrap();
     assert_eq!((stored.len(), stored[0].verdict), (1, Verdict::Useful));
+}
+
+#[test]
+fn who_looks_after_an_incident_is_listed() {
+    let home = home_with_incidents();
+    let id = "web-20260301T0000Z-0001";
+    let first = done(&said(&home, "acknowledge", &[id, "--by", "oncall"]));
+    assert!(first.contains(": acknowledged, ") && first.ends_with(" by oncall\n"), "{first}");
+    let again = done(&said(&home, "acknowledge", &[id, "--by", "backup"]));
+    assert!(again.contains("acknowledged before") && again.ends_with(" by oncall\n"), "{again}");
+    let table = done(&said(&home, "incidents", &[]));
+    let line = |start: &str| table.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("INCIDENT").contains(" ACKNOWLEDGED "), "{table}");
+    assert!(line(id).contains(" by oncall "), "{table}");
+    assert_eq!(table.matches(" by ").count(), 1, "{table}");
+    let unknown = said(&home, "acknowledge", &["web-20260301T0000Z-0002"]);
+    refused(&unknown, "did you mean `web-20260301T0000Z-0001`?");
 }
 
 #[test]

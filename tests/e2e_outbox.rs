@@ -54,7 +54,7 @@ async fn what_was_given_up_is_listed_retried_and_dropped_beside_a_daemon() {
     store.mark_dead(&dead, now, "status 404 \u{1b}[2J").unwrap();
     let gone = put(&mut store, "two", "gone", None);
     store.mark_dead(&gone, now, "given up: the receiver is no longer configured").unwrap();
-    let hold = Hold { until: now + Span::from_hours(9), by: "silence 3".to_owned() };
+    let hold = Hold::new(now + Span::from_hours(9), "silence 3");
     let held = put(&mut store, "three", "hook", Some(hold));
     drop(store);
 

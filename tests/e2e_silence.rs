@@ -68,7 +68,7 @@ fn a_silence_is_made_listed_and_ended_beside_the_daemon() {
     refused(&said(&home, &["silence", "list"]), "there is no state file");
     let alert: Alert = serde_json::from_str(include_str!("data/messages/firing.json")).unwrap();
     let until = "2100-01-01T00:00:00Z".parse().unwrap();
-    let hold = Some(Hold { until, by: "silence 1".to_owned() });
+    let hold = Some(Hold::new(until, "silence 1"));
     let tick = Tick {
         last_tick: alert.at,
         snapshot: None,
@@ -80,7 +80,8 @@ fn a_silence_is_made_listed_and_ended_beside_the_daemon() {
     let mut daemon = home.store();
     daemon.commit(&tick).unwrap();
     assert_eq!(done(&said(&home, &["silence", "list"])), "nothing is silenced\n");
-    let add = ["silence", "add", "--for", "2h", "--comment", "load \u{1b}[31mtest", "--by", "Ada"];
+    let add =
+        ["silence", "add", "--for", "2h", "--comment", "load \u{1b}[31mtest", "--by", "oncall"];
     let with = |more: &[&str]| said(&home, &[&add[..], more].concat());
     let made =
         done(&with(&["--service", "web-*", "--label", "tenant=acme", "--severity", "notice"]));
@@ -92,7 +93,7 @@ fn a_silence_is_made_listed_and_ended_beside_the_daemon() {
     done(&with(&["--all"]));
     let table = done(&said(&home, &["silence", "list"]));
     assert_eq!(table.lines().count(), 3, "{table}");
-    assert!(table.contains("load [31mtest (Ada)") && !table.contains('\u{1b}'), "{table}");
+    assert!(table.contains("load [31mtest (oncall)") && !table.contains('\u{1b}'), "{table}");
     assert!(table.lines().nth(2).unwrap().contains("  everything  "), "{table}");
     let json = done(&said(&home, &["silence", "list", "--json"]));
     let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();

@@ -9,6 +9,7 @@ use grayflag::http::{self, Api, Config, WHAT_CHARS_MAX};
 use grayflag::notify::digest::{Digest, Every};
 use grayflag::notify::handle::StoreHandle;
 use grayflag::notify::sample;
+use grayflag::notify::status::StatusBoard;
 use grayflag::series::{Change, ChangeKind, Verdict};
 use grayflag::store::{NewDigest, Store, Tick};
 use grayflag::time::{Span, Timestamp};
@@ -20,8 +21,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "http/acknowledge.rs"]
+mod acknowledge;
 #[path = "http/silences.rs"]
 mod silences;
+#[path = "http/status.rs"]
+mod status;
 
 const NOW: Timestamp = Timestamp::from_secs(1_772_331_000);
 /// The two incidents of [`Served::with_incidents`].
@@ -42,6 +47,13 @@ struct Served {
 
 impl Served {
     async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(change, |_| StatusBoard::default()).await
+    }
+
+    async fn start_with(
+        change: impl FnOnce(&mut Config),
+        board: impl FnOnce(&StoreHandle) -> StatusBoard,
+    ) -> Self {
         // A second test of this process may have set it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = TempDir::new().unwrap();
@@ -52,6 +64,7 @@ impl Served {
         change(&mut config);
         let causes = ["overload", "slow-dependency"].map(str::to_owned).into();
         let api = Api::new(config, causes, store.clone(), Arc::new(|| NOW));
+        let api = api.with_receivers(board(&store));
         let stop = CancellationToken::new();
         let task = tokio::spawn(http::serve(listener, api.clone(), stop.clone()));
         let client = Client::builder().no_proxy().build().unwrap();
@@ -372,7 +385,7 @@ async fn incidents_are_listed_and_shown_whole() {
 #[tokio::test]
 async fn what_people_say_is_kept_and_shown() {
     let served = Served::start(|_| {}).await.with_incidents().await;
-    let word = json!({"verdict": "useful", "cause": "overload", "note": "by hand", "by": "Ada"});
+    let word = json!({"verdict": "useful", "cause": "overload", "note": "by hand", "by": "oncall"});
     let (status, kept) = served.ask(served.say(OPEN, &word)).await;
     assert_eq!(status, StatusCode::CREATED, "{kept}");
     let mut wanted = word;

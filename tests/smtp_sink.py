@@ -6,6 +6,7 @@ input. `attempts.log` gets a line for each recipient asked for.
 """
 
 import asyncio
+import base64
 import json
 import pathlib
 import ssl
@@ -70,7 +71,11 @@ class Handler:
 def authenticator(server, session, envelope, mechanism, data):
     right = [data.login.decode(), data.password.decode()] == OPTIONS.get("auth")
     if OPTIONS.get("echo"):
-        said = f"535 5.7.8 not {data.login.decode()} with {data.password.decode()}"
+        # In the clear, and in base 64 as servers do that repeat the line they were sent.
+        user, password = data.login, data.password
+        forms = (b"\0%b\0%b" % (user, password), password, b"%b:%b" % (user, password))
+        forms = [password.decode(), *(base64.b64encode(form).decode() for form in forms)]
+        said = f"535 5.7.8 not {user.decode()} with {' or '.join(forms)}"
         return AuthResult(success=False, handled=False, message=said)
     return AuthResult(success=right, handled=False)
 

@@ -50,13 +50,10 @@ pub async fn run(
     let rows = ask(&source, &config.rules, at, |done| progress.reach(done)).await;
     progress.end();
     let rows = rows.map_err(Failure::of)?;
-    let mut coverage = coverage(&config.rules, rows, at);
-    if let Some(wanted) = &args.service {
-        coverage.services.retain(|service| service.service == *wanted);
-        if coverage.services.is_empty() {
-            let what = format!("no signal and no [[service]] knows a service `{}`", clean(wanted));
-            return Err(Failure::could_not(what));
-        }
+    let coverage = coverage(&config.rules, rows, at, args.service.as_deref());
+    if let Some(wanted) = args.service.as_ref().filter(|_| coverage.services.is_empty()) {
+        let what = format!("no signal and no [[service]] knows a service `{}`", clean(wanted));
+        return Err(Failure::could_not(what));
     }
     match args.format {
         Format::Text => text(&coverage, out)?,
@@ -94,6 +91,9 @@ fn text(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
         if !service.blind.is_empty() {
             writeln!(out, "  blind to {}", service.blind.join(", "))?;
         }
+    }
+    if coverage.more > 0 {
+        writeln!(out, "and {} more services; `--service` shows one of them", coverage.more)?;
     }
     if !coverage.packs.is_empty() {
         writeln!(out, "\nPacks that would add what is missing")?;
@@ -136,7 +136,7 @@ mod tests {
         let rules = Rules { signals: vec![signal], ..crate::lab::rules().unwrap() };
         let mut rows = Rows::default();
         rows.now.entry("l".to_owned()).or_default().insert("<script>alert(1)</script>".to_owned());
-        let page = html(&coverage(&rules, rows, Timestamp::from_secs(0)));
+        let page = html(&coverage(&rules, rows, Timestamp::from_secs(0), None));
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("bound"), "{page}");

@@ -1,5 +1,5 @@
-//! `grayflag feedback` and `grayflag incidents`: what people say about incidents, beside a running
-//! daemon.
+//! `grayflag feedback`, `grayflag acknowledge` and `grayflag incidents`: what people say about
+//! incidents, beside a running daemon.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,11 @@ use super::table::write_table;
 use crate::clock;
 use crate::config::Config;
 use crate::format;
+use crate::notify::receiver::ReceiverConfig;
 use crate::notify::view::clean;
 use crate::problem::count;
 use crate::series::Verdict;
-use crate::store::{Listed, Opinion, Store, Summary};
+use crate::store::{Acknowledged, Listed, Opinion, Store, Summary};
 use crate::time::Timestamp;
 
 /// Options of `grayflag feedback`.
@@ -47,6 +48,16 @@ enum Word {
     Expected,
     /// Another incident told the same already
     Duplicate,
+}
+
+/// Options of `grayflag acknowledge`.
+#[derive(Debug, Args)]
+pub struct AcknowledgeArgs {
+    /// Id of the incident, as alerts and `grayflag incidents` show it
+    incident: String,
+    /// Who looks after it
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
+    by: Option<String>,
 }
 
 /// Options of `grayflag incidents`.
@@ -92,7 +103,35 @@ pub fn give(config: &Config, args: FeedbackArgs, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-fn cells(row: &Summary, now: Timestamp, zone: &TimeZone) -> [String; 7] {
+/// Writes down that somebody looks after an incident.
+///
+/// # Errors
+///
+/// An incident that does not exist, and a state file that cannot be written.
+pub fn acknowledge(
+    config: &Config,
+    args: AcknowledgeArgs,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let AcknowledgeArgs { incident, by } = args;
+    let now = clock::now();
+    let pagers = ReceiverConfig::pagers(&config.receivers);
+    let mut store = Store::open_beside(&config.store.path).map_err(Failure::of)?;
+    let word = Acknowledged { at: now, by };
+    let (word, new) = store.acknowledge(&incident, &word, &pagers).map_err(Failure::of)?;
+    let before = if new { "" } else { " before" };
+    let said = clean(&looked_after(&word, now, &config.poll.timezone));
+    writeln!(out, "{incident}: acknowledged{before}, {said}")?;
+    Ok(())
+}
+
+/// Since when an incident is looked after, and by whom.
+fn looked_after(word: &Acknowledged, now: Timestamp, zone: &TimeZone) -> String {
+    let by = word.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    format!("{}{by}", format::clock(word.at, now, zone))
+}
+
+fn cells(row: &Summary, now: Timestamp, zone: &TimeZone) -> [String; 8] {
     let lasted = row.ended_at.unwrap_or(now) - row.started_at;
     let cause = row.cause.as_deref().unwrap_or("none");
     let likely = row.probability.map_or_else(String::new, |p| format!(" {}", format::share(p)));
@@ -112,6 +151,7 @@ fn cells(row: &Summary, now: Timestamp, zone: &TimeZone) -> [String; 7] {
         format::clock(row.started_at, now, zone),
         format!("{}{open}", lasted.rough()),
         format!("{cause}{likely}"),
+        row.acknowledged.as_ref().map_or("no".to_owned(), |word| looked_after(word, now, zone)),
         said,
     ]
     .map(|cell| clean(&cell))
@@ -143,5 +183,5 @@ pub fn list(config: &Config, args: &IncidentsArgs, out: &mut dyn Write) -> Resul
     Ok(())
 }
 
-const HEADS: [&str; 7] =
-    ["INCIDENT", "SEVERITY", "STATE", "STARTED", "LASTED", "CAUSE", "FEEDBACK"];
+const HEADS: [&str; 8] =
+    ["INCIDENT", "SEVERITY", "STATE", "STARTED", "LASTED", "CAUSE", "ACKNOWLEDGED", "FEEDBACK"];

@@ -161,7 +161,7 @@ fn answer(alert: &Alert, policy: &Policy<'_>, mut told: Told) -> Answer {
     let over = Alert { state: State::Resolved, ..alert.clone() };
     let resolved = plan(&[over], policy, &mut told).into_iter().map(|to| to.receiver).collect();
     let deliveries = deliveries.into_iter().map(|Dispatch { receiver, hold, .. }| {
-        let (until, by) = hold.map(|Hold { until, by }| (until, by)).unzip();
+        let (until, by) = hold.map(|Hold { until, by, .. }| (until, by)).unzip();
         Delivery { receiver, held_until: until, held_by: by }
     });
     Answer {

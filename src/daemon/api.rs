@@ -10,6 +10,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Api, HttpError};
 use crate::notify::handle::StoreHandle;
+use crate::notify::receiver::ReceiverConfig;
+use crate::notify::status::StatusBoard;
 use crate::replay::Driver;
 use crate::store::StoreError;
 
@@ -20,17 +22,19 @@ use crate::store::StoreError;
 /// When the address cannot be had.
 pub(super) async fn start(
     config: &Config,
-    store: StoreHandle,
+    (store, board): (StoreHandle, StatusBoard),
     clock: &Arc<Clock>,
     stop: CancellationToken,
 ) -> Result<(Api, JoinHandle<()>), HttpError> {
     let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
+    let pagers = ReceiverConfig::pagers(&config.receivers);
     let config = config.http.clone();
     let listener = http::bind(&config).await?;
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "serving the API");
     let clock = Arc::clone(clock);
     let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
+    let api = api.with_pagers(pagers).with_receivers(board);
     let task = tokio::spawn(http::serve(listener, api.clone(), stop));
     Ok((api, task))
 }

@@ -91,15 +91,16 @@ pub fn gather(
     let notes = store.notes(from, to)?;
     let mut latest: Vec<&Seen> = seen.values().collect();
     latest.sort_by_key(|one| (std::cmp::Reverse(one.newest.started_at), &one.newest.incident));
-    let of = |mild: bool| {
-        let chosen = latest.iter().filter(move |one| mild == (one.highest == Severity::Notice));
-        chosen.map(|one| one.told()).collect()
-    };
+    let is_mild = |one: &&&Seen| one.highest == Severity::Notice;
+    let mut loud: Vec<&&Seen> = latest.iter().filter(|one| !is_mild(one)).collect();
+    // Stable: the latest first among those of one severity.
+    loud.sort_by_key(|one| std::cmp::Reverse(one.highest));
     let lines = |kind| notes.iter().filter(move |note| note.kind == kind).map(line).collect();
     let mut digest = Digest::new(every, from, to);
     digest.watched = standing.watched;
-    digest.incidents = of(false);
-    digest.notices = of(true);
+    digest.critical = loud.iter().filter(|one| one.highest == Severity::Critical).count();
+    digest.incidents = loud.iter().map(|one| one.told()).collect();
+    digest.notices = latest.iter().filter(is_mild).map(|one| one.told()).collect();
     digest.users_first = latest.iter().filter_map(|one| one.users_first()).collect();
     digest.crept = lines(NoteKind::Crept);
     digest.relevelled = lines(NoteKind::Relevelled);
@@ -139,7 +140,7 @@ fn incidents(
     to: Timestamp,
 ) -> Result<BTreeMap<String, Seen>, StoreError> {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
-    for alert in store.open_since(from)?.into_iter().chain(store.alerts_between(from, to)?) {
+    for alert in store.open_at(from)?.into_iter().chain(store.alerts_between(from, to)?) {
         let highest = alert.severity;
         let first = (alert.state == State::Firing && from <= alert.at).then_some(alert.severity);
         let near = alert.changes.iter().map(|change| (change.service.clone(), change.at));
@@ -171,7 +172,7 @@ impl Seen {
             incident: alert.incident.clone(),
             service: alert.service.clone(),
             severity: self.highest.name().to_owned(),
-            title: alert.title.clone(),
+            title: alert.news().1.to_owned(),
             cause: leading.map(|cause| cause.id.clone()),
             probability: leading.map(|cause| cause.probability),
             started_at: alert.started_at,
@@ -185,7 +186,7 @@ impl Seen {
         (self.first == Some(Severity::Critical)).then(|| UsersFirst {
             incident: self.newest.incident.clone(),
             service: self.newest.service.clone(),
-            title: self.newest.title.clone(),
+            title: self.newest.news().1.to_owned(),
             why: "users were affected already when it was first told".to_owned(),
         })
     }
@@ -213,7 +214,8 @@ fn held_back(note: &Note, seen: &BTreeMap<String, Seen>) -> Option<Line> {
         _ => return None,
     };
     let about = seen.get(&note.subject).map(|one| &one.newest);
-    let title = about.map_or_else(|| format!("incident {}", note.subject), |a| a.title.clone());
+    let title =
+        about.map_or_else(|| format!("incident {}", note.subject), |a| a.news().1.to_owned());
     let service = about.map_or_else(String::new, |alert| alert.service.clone());
     Some(Line { service, at: note.at, text: format!("{title}: {why}") })
 }
@@ -231,7 +233,7 @@ fn kept_quiet(rows: Vec<HeldRow>, seen: &BTreeMap<String, Seen>) -> Vec<KeptQuie
         let about = seen.get(&incident).map(|one| &one.newest);
         kept.push(KeptQuiet {
             service: about.map_or_else(String::new, |alert| alert.service.clone()),
-            title: about.map_or_else(String::new, |alert| alert.title.clone()),
+            title: about.map_or_else(String::new, |alert| alert.news().1.to_owned()),
             receivers: vec![receiver],
             incident,
             by,
@@ -300,7 +302,9 @@ fn silent(standing: &Standing, notes: &[Note], to: Timestamp) -> Vec<Silent> {
         })
     });
     let mut silent: Vec<Silent> = noted.collect();
-    let unanswered: BTreeSet<String> = silent.iter().map(|one| one.signal.clone()).collect();
+    // What answered again may be silent for another reason.
+    let unanswered = silent.iter().filter(|one| one.until.is_none());
+    let unanswered: BTreeSet<String> = unanswered.map(|one| one.signal.clone()).collect();
     let gone = standing.silent.iter().filter(|one| !unanswered.contains(&one.signal));
     silent.extend(gone.map(|SilentSignal { service, signal, since }| Silent {
         service: service.clone(),
@@ -399,6 +403,20 @@ mod tests {
         // The week's moment lies in the gap and has no successor.
         let week = due_at("2026-03-02T06:40:00Z", "2026-03-02T07:10:00Z", newest);
         assert_eq!(week, [(Every::Week, 168.0)]);
+    }
+
+    #[test]
+    fn a_signal_that_answered_again_may_be_silent_still() {
+        let [since, to] = ["2026-03-02T08:00:00Z", "2026-03-03T08:00:00Z"].map(at);
+        let gone = SilentSignal { service: "web".to_owned(), signal: "p99".to_owned(), since };
+        let standing = Standing { silent: vec![gone], ..Standing::default() };
+        let (kind, subject) = (NoteKind::Unanswered, "p99".to_owned());
+        let (service, text) = (String::new(), "refused".to_owned());
+        let mut note = Note { at: since, until: since, kind, service, subject, text };
+        let count = |note: &Note| silent(&standing, std::slice::from_ref(note), to).len();
+        assert_eq!(count(&note), 2);
+        note.until = to;
+        assert_eq!(count(&note), 1, "why it is silent is told once");
     }
 
     #[test]

@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -119,9 +118,11 @@ pub async fn run(
     let aside_stop = CancellationToken::new();
     // However this ends, nothing is left running.
     let _ends = aside_stop.clone().drop_guard();
-    let (api, serving) = api::start(&config, store.clone(), &clock, aside_stop.clone()).await?;
+    let delivery = delivery(store.clone(), targets);
+    let given = (store.clone(), delivery.status());
+    let (api, serving) = api::start(&config, given, &clock, aside_stop.clone()).await?;
     let mut poller = Poller::start(config, store.clone(), (&clock, api), limits).await?;
-    let delivery = deliver(store.clone(), targets, aside_stop.clone());
+    let delivery = tokio::spawn(delivery.run(aside_stop.clone()));
     let ended = poller.poll(&source, limits.to, &stop).await;
     if limits.to.is_some() && !stop.is_cancelled() && ended.is_ok() {
         drain(&store, &stop).await?;
@@ -146,11 +147,10 @@ fn open_receivers(config: &Config) -> Result<Vec<Target>, ReceiverError> {
     Ok(targets)
 }
 
-/// Starts delivering what the outbox holds; the task ends after `stop`.
-fn deliver(store: StoreHandle, targets: Vec<Target>, stop: CancellationToken) -> JoinHandle<()> {
+/// Delivery of what the outbox holds, not begun.
+fn delivery(store: StoreHandle, targets: Vec<Target>) -> Delivery {
     let seed = u64::try_from(clock::now().as_millis()).unwrap_or(0);
-    let delivery = Delivery::new(store, targets, Arc::new(clock::now), seed);
-    tokio::spawn(delivery.run(stop))
+    Delivery::new(store, targets, Arc::new(clock::now), seed)
 }
 
 /// Waits until nothing waits to be delivered; a receiver that is away is not waited for long, and

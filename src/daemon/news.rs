@@ -1,6 +1,6 @@
 //! What the daemon tells beside incidents, written down with the ticks.
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::digest::{Standing, due, gather};
 use super::{DaemonError, Poller};
@@ -31,7 +31,15 @@ impl Poller {
                 if from < began && store.digests(1)?.is_empty() {
                     return Ok(false);
                 }
-                let digest = gather(store, &standing, every, (from, to))?;
+                let digest = match gather(store, &standing, every, (from, to)) {
+                    Ok(digest) => digest,
+                    // Detection goes on without a digest.
+                    Err(problem) => {
+                        let cause = std::error::Error::source(&problem).map(ToString::to_string);
+                        error!(%problem, cause, class = problem.class(), "no digest");
+                        return Ok(false);
+                    }
+                };
                 let (id, json) = (digest.id(), digest.to_json());
                 store.keep_digest(&NewDigest { id: &id, at: to, json: &json, to: &to_whom })
             });

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 use super::routing::Routing;
 
-/// Incidents looked at; more were never open at once.
+/// Open incidents looked at; the store holds no more.
 const INCIDENTS_MAX: u32 = 10_000;
 
 /// Resolves every incident that the store holds as open, for whoever was told of it. Returns how
@@ -22,7 +22,7 @@ pub(super) async fn close(
     let routing = Routing::of(config);
     let closed = store
         .with(move |store| {
-            let newest = store.incidents(INCIDENTS_MAX)?;
+            let newest = store.incidents(INCIDENTS_MAX, Some(true))?;
             let parsed = newest.iter().filter_map(|json| serde_json::from_str(json).ok());
             let open = parsed.filter(|alert: &Alert| alert.state != State::Resolved);
             let alerts: Vec<Alert> = open.map(|alert| unseen_end(alert, now)).collect();

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::rules::{Pack, Signal, load, packs};
-use crate::source::{Prometheus, SourceError};
+use crate::source::{InstantRow, Prometheus, SourceError};
 use crate::time::Timestamp;
 
 pub use write::{WriteError, config_text, pack_text, write};
@@ -45,7 +45,7 @@ pub struct PackFound {
     pub name: String,
     /// What it is for.
     pub about: String,
-    /// Whether some signal of it has rows.
+    /// Whether some signal of it has rows that name a service.
     pub fits: bool,
     /// Its signals.
     pub signals: Vec<SignalFound>,
@@ -144,7 +144,8 @@ pub async fn discover(
         for signal in signals {
             seen.push(look(source, (pack, signal), at, &present, &mut services).await?);
         }
-        let fits = seen.iter().any(|signal| signal.rows.is_some_and(|rows| 0 < rows));
+        // Rows without a service are rows that the engine would leave out.
+        let fits = seen.iter().any(|signal| signal.rows.is_some_and(|rows| signal.nameless < rows));
         found.push(PackFound {
             name: pack.name.to_owned(),
             about: pack.about(),
@@ -155,7 +156,9 @@ pub async fn discover(
     found.sort_by_key(|pack| !pack.fits);
     let mut markers = Vec::new();
     for (selector, about, toml) in MARKERS {
-        if !source.query(&format!("count({selector})"), at).await?.is_empty() {
+        // A marker that the backend refuses to look for is one that it does not have.
+        let seen = heard(source.query(&format!("count({selector})"), at).await)?;
+        if seen.is_some_and(|rows| !rows.is_empty()) {
             markers.push(Marker { about: about.to_owned(), toml: toml.to_owned() });
         }
     }
@@ -165,17 +168,33 @@ pub async fn discover(
     Ok(Found { backend, at, packs: found, services, markers, topology })
 }
 
-/// Which of the names have series now.
+/// An answer; none where the backend refuses the question.
+fn heard(
+    answer: Result<Vec<InstantRow>, SourceError>,
+) -> Result<Option<Vec<InstantRow>>, SourceError> {
+    match answer {
+        Ok(rows) => Ok(Some(rows)),
+        Err(error) if error.may_be_about_backend() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Which of the names have series now. Where the backend refuses to look for many at once, such as
+/// because they have too many series, fewer are asked for; one that is refused alone is absent.
 async fn present(
     source: &Prometheus,
     names: &[&str],
     at: Timestamp,
 ) -> Result<BTreeSet<String>, SourceError> {
     let mut present = BTreeSet::new();
-    for names in names.chunks(NAMES_PER_QUERY) {
+    let mut chunks: Vec<&[&str]> = names.chunks(NAMES_PER_QUERY).collect();
+    while let Some(names) = chunks.pop() {
         let query = format!("count by (__name__) ({{__name__=~\"{}\"}})", names.join("|"));
-        let rows = source.query(&query, at).await?;
-        present.extend(rows.into_iter().filter_map(|mut row| row.labels.remove("__name__")));
+        if let Some(rows) = heard(source.query(&query, at).await)? {
+            present.extend(rows.into_iter().filter_map(|mut row| row.labels.remove("__name__")));
+        } else if names.len() > 1 {
+            chunks.extend(<[_; 2]>::from(names.split_at(names.len() / 2)));
+        }
     }
     Ok(present)
 }

@@ -1,5 +1,5 @@
-//! `GET /api/v1/incidents`, `GET /api/v1/incidents/{id}` and
-//! `POST /api/v1/incidents/{id}/feedback`: what was told, and what people say about it.
+//! `GET /api/v1/incidents`, `GET /api/v1/incidents/{id}`, and `acknowledge` and `feedback` below
+//! it: what was told, and what people say about it.
 
 use std::sync::atomic::Ordering;
 
@@ -16,7 +16,7 @@ use super::exchange::{json, json_body, limit, store_problem};
 use super::parse::{Reader, Wrong};
 use super::problem::{Field, Refusal};
 use crate::series::Verdict;
-use crate::store::{CauseError, OPINION_CHARS_MAX, Opinion, Said};
+use crate::store::{Acknowledged, CauseError, OPINION_CHARS_MAX, Opinion, Said};
 use crate::time::Timestamp;
 
 /// What feedback can say.
@@ -36,6 +36,14 @@ struct Kept {
     incident: String,
     #[serde(flatten)]
     said: Said,
+}
+
+/// An acknowledgement as it was kept.
+#[derive(Serialize)]
+struct LookedAfter {
+    incident: String,
+    #[serde(flatten)]
+    word: Acknowledged,
 }
 
 /// Incidents, the latest changed first.
@@ -82,6 +90,44 @@ pub(super) async fn give(
     let kept = kept.map_err(|problem| store_problem(&problem))?;
     let answer = Kept { incident: kept.incident.clone(), said: Said::from(kept) };
     Ok(json(StatusCode::CREATED, &answer))
+}
+
+/// Keeps that somebody looks after an incident, and tells those who call people until then. A
+/// repetition answers what was said first.
+pub(super) async fn acknowledge(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let incident = incident(id)?;
+    let by = match body {
+        // A button need not say more.
+        Ok(bytes) if bytes.is_empty() => None,
+        body => name(&json_body(&headers, body)?).map_err(Refusal::fields)?,
+    };
+    let word = Acknowledged { at: (api.now)(), by };
+    let (id, pagers) = (incident.clone(), api.pagers);
+    let kept = api.store.with(move |store| store.acknowledge(&id, &word, &pagers)).await;
+    let (word, new) = kept.map_err(|problem| store_problem(&problem))?;
+    if new {
+        api.store.news();
+    }
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(status, &LookedAfter { incident, word }))
+}
+
+/// Who looks after an incident, if a body says so.
+fn name(body: &Value) -> Result<Option<String>, Vec<Field>> {
+    let mut wrong = Wrong::default();
+    let Value::Object(object) = body else {
+        wrong.add("", "expected an object");
+        return Err(wrong.0);
+    };
+    let mut read = Reader { object, place: "", wrong: &mut wrong };
+    read.no_others(&["by"]);
+    let by = if read.has("by") { read.text("by", OPINION_CHARS_MAX) } else { None };
+    if wrong.0.is_empty() { Ok(by) } else { Err(wrong.0) }
 }
 
 fn incident(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {

@@ -12,6 +12,7 @@ mod listener;
 mod parse;
 mod problem;
 mod silences;
+mod status;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::notify::handle::StoreHandle;
+use crate::notify::status::StatusBoard;
 use crate::time::Timestamp;
 
 use problem::Refusal;
@@ -82,7 +84,10 @@ pub struct Api {
     config: Arc<Config>,
     /// Ids of the causes that the rules know.
     causes: Arc<[String]>,
+    /// Targets that are told when somebody looks after an incident.
+    pagers: Arc<[String]>,
     ready: Arc<AtomicBool>,
+    receivers: StatusBoard,
     requests: Arc<Semaphore>,
     /// Whether the log says that incidents cannot be read: once is enough.
     told_unreadable: Arc<AtomicBool>,
@@ -103,10 +108,26 @@ impl Api {
             now,
             config: Arc::new(config),
             causes: causes.into(),
+            pagers: Arc::default(),
             ready: Arc::default(),
+            receivers: StatusBoard::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             told_unreadable: Arc::default(),
         }
+    }
+
+    /// With the targets that are told when somebody looks after an incident.
+    #[must_use]
+    pub fn with_pagers(mut self, pagers: Vec<String>) -> Self {
+        self.pagers = pagers.into();
+        self
+    }
+
+    /// With a board that says how receivers fare.
+    #[must_use]
+    pub fn with_receivers(mut self, board: StatusBoard) -> Self {
+        self.receivers = board;
+        self
     }
 
     /// Says that every tick up to the present was processed, or that it no longer is so.
@@ -147,9 +168,11 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/digests", get(digests::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
         .route("/api/v1/incidents/{id}/feedback", post(incidents::give))
         .route("/api/v1/silences", get(silences::list).post(silences::add))
         .route("/api/v1/silences/{number}", delete(silences::end))
+        .route("/api/v1/status", get(status::status))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")

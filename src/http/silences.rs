@@ -166,8 +166,8 @@ fn draft(body: &Value, now: Timestamp) -> Result<Draft, Vec<Field>> {
     let draft = Draft { matcher, all, starts_at, ends_at, comment, by };
     if wrong.0.is_empty() {
         for (part, detail) in draft.flaws(now) {
-            let remedy =
-                if part == "match" { "; for everything send `\"all\": true` alone" } else { "" };
+            let of_all = part == "match" && (draft.all || draft.matcher.is_empty());
+            let remedy = if of_all { "; for everything send `\"all\": true` alone" } else { "" };
             wrong.add(&format!("/{part}"), &format!("{detail}{remedy}"));
         }
     }

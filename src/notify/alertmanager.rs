@@ -100,17 +100,11 @@ impl Alertmanager {
         config: &AlertmanagerConfig,
     ) -> Result<Vec<Self>, ReceiverError> {
         // As a header made here and not by the client, so that it can be struck out of errors.
-        let login = config.login.as_ref().map(|(user, password)| {
-            let pair = format!("{user}:{}", password.expose_secret());
-            (SecretString::from(STANDARD.encode(pair)), password)
-        });
         let mut headers = config.headers.clone();
-        headers.extend(login.iter().map(|(pair, _)| {
-            let value = SecretString::from(format!("Basic {}", pair.expose_secret()));
-            (AUTHORIZATION.to_string(), value)
+        headers.extend(config.login.iter().map(|(user, password)| {
+            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            (AUTHORIZATION.to_string(), SecretString::from(format!("Basic {pair}")))
         }));
-        let secrets: Vec<&SecretString> =
-            login.iter().flat_map(|(pair, password)| [pair, *password]).collect();
         let member = |url: &Url| {
             let post = PostConfig {
                 url: SecretString::from(url.as_str()),
@@ -120,7 +114,7 @@ impl Alertmanager {
             let mut alerts = url.clone();
             alerts.set_path(&format!("{}/api/v2/alerts", url.path().trim_end_matches('/')));
             Ok(Self {
-                poster: Poster::new(receiver, &post, &secrets)?,
+                poster: Poster::new(receiver, &post, &[])?,
                 alerts,
                 labels: config.labels.clone(),
                 keep_alive: config.keep_alive,

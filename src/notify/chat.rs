@@ -11,7 +11,6 @@ use super::templates::{Templates, inert};
 use super::view::{self, Link, View};
 use crate::engine::alert::{Alert, Severity, State};
 use crate::format;
-use crate::time::Timestamp;
 
 /// How a receiver marks texts up, and by that which templates lay its messages out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,15 +124,20 @@ impl Told {
     /// What a chat is told.
     pub(super) fn new(templates: &Templates, envelope: &Envelope<'_>, markup: Markup) -> Self {
         match envelope.content {
-            Content::Alert(alert, _) => {
-                Self::alert(templates, &envelope.as_news(alert), envelope.now, markup)
+            Content::Alert(alert, chart) => {
+                let alert = envelope.as_news(alert);
+                Self::alert(
+                    templates,
+                    &alert,
+                    templates.charted(&alert, chart, envelope.now),
+                    markup,
+                )
             }
             Content::Digest(digest) => Self::digest(templates, digest, markup),
         }
     }
 
-    fn alert(templates: &Templates, alert: &Alert, now: Timestamp, markup: Markup) -> Self {
-        let view = templates.view(alert, now);
+    fn alert(templates: &Templates, alert: &Alert, view: View, markup: Markup) -> Self {
         let laid = templates.render(&format!("chat.{}", markup.suffix()), &view, &Ink::default());
         let (body, failure) = match laid {
             Ok(body) => (body, None),

@@ -50,8 +50,13 @@ pub fn pause(failures: u32, jitter: f64) -> Span {
 impl Delivery {
     /// Delivery from `store` to `targets`. `seed` is for the jitter of pauses alone.
     pub fn new(store: StoreHandle, targets: Vec<Target>, clock: Clock, seed: u64) -> Self {
-        let targets = targets.into_iter().map(Arc::new).collect();
-        Self { store, targets, clock, seed, grace: GRACE, status: StatusBoard::default() }
+        let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
+        let status = StatusBoard::default();
+        for target in &targets {
+            // Those that have had nothing to do are shown with zeros.
+            status.update(target.name(), |_| {});
+        }
+        Self { store, targets, clock, seed, grace: GRACE, status }
     }
 
     /// With another time for the message in hand when the program stops.

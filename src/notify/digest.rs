@@ -23,8 +23,12 @@ pub struct Digest {
     pub to: Timestamp,
     /// What was watched at its end.
     pub watched: Watched,
-    /// Warning and critical incidents, and those that were so when they ended; the latest first.
+    /// Warning and critical incidents, and those that were so when they ended; critical ones first,
+    /// and the latest first among their like.
     pub incidents: Listed<Told>,
+    /// How many of them were critical, also of those that are left out of the list.
+    #[serde(default)]
+    pub critical: usize,
     /// Incidents that stayed notices: they are told here and to nobody else.
     pub notices: Listed<Told>,
     /// What users knew first, or may have.
@@ -222,6 +226,7 @@ impl Digest {
             to,
             watched: Watched::default(),
             incidents: Listed::default(),
+            critical: 0,
             notices: Listed::default(),
             users_first: Listed::default(),
             crept: Listed::default(),

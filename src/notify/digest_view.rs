@@ -146,13 +146,11 @@ type Reader<'z> = (Timestamp, &'z TimeZone);
 
 /// `1 critical, 2 warnings, 3 notices`; or that there was none.
 fn summary(digest: &Digest) -> String {
-    let of = |severity: Severity| {
-        let shown = digest.incidents.items.iter().filter(|one| one.severity == severity.name());
-        shown.count()
-    };
-    let critical = of(Severity::Critical);
-    // Those left out of the list are counted with the milder ones.
-    let warnings = digest.incidents.count() - critical;
+    let listed = &digest.incidents.items;
+    let listed = listed.iter().filter(|one| one.severity == Severity::Critical.name()).count();
+    // Digests of earlier versions did not count them.
+    let critical = digest.critical.max(listed);
+    let warnings = digest.incidents.count().saturating_sub(critical);
     let parts = [
         (critical, format!("{critical} critical")),
         (warnings, counted(warnings, "warning")),

@@ -78,7 +78,7 @@ impl Discord {
         let mut url = self.poster.url().clone();
         // Without it, Discord says that a message is taken before it has looked at it.
         url.query_pairs_mut().append_pair("wait", "true");
-        let answer = self.poster.ask(self.poster.post_json(url, body), now).await?;
+        let answer = self.poster.ask_json(self.poster.post_json(url, body), now).await?;
         if !answer.is_done() {
             return Err(self.poster.refused(&answer));
         }
@@ -92,7 +92,7 @@ impl Discord {
     /// Whether the message was there to be edited.
     async fn edit(&self, id: &str, body: &Value, now: Timestamp) -> Result<bool, NotifyError> {
         let request = self.poster.patch_json(self.poster.below(&["messages", id]), body);
-        let answer = self.poster.ask(request, now).await?;
+        let answer = self.poster.ask_json(request, now).await?;
         if answer.status == 404 && answer.json()["code"].as_u64() == Some(UNKNOWN_MESSAGE) {
             return Ok(false);
         }

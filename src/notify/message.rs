@@ -48,14 +48,20 @@ impl Templates {
         self.illustrated(alert, None, now)
     }
 
-    /// The message about an alert of which something can be drawn.
-    pub fn illustrated(&self, alert: &Alert, chart: Option<&Chart>, now: Timestamp) -> Message {
-        let picture = chart.and_then(|chart| chart::png(chart, alert, self.zone()));
+    /// An alert as these templates show it, with what its signals did in lines of text.
+    pub(super) fn charted(&self, alert: &Alert, chart: Option<&Chart>, now: Timestamp) -> View {
         let mut view = self.view(alert, now);
-        view.picture = picture.is_some();
         if let Some(chart) = chart {
             view.add_trends(chart, chart::sparkline);
         }
+        view
+    }
+
+    /// The message about an alert of which something can be drawn.
+    pub fn illustrated(&self, alert: &Alert, chart: Option<&Chart>, now: Timestamp) -> Message {
+        let picture = chart.and_then(|chart| chart::png(chart, alert, self.zone()));
+        let mut view = self.charted(alert, chart, now);
+        view.picture = picture.is_some();
         let subject = view.subject.clone();
         let html = self.render("mail.html", &view, &Ink::default());
         let text = self.render("mail.txt", &view, &Ink::default());

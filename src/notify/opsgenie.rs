@@ -47,6 +47,8 @@ const ALIAS_CHARS_MAX: usize = 512;
 /// Longest tag and longest name of what an alert is about.
 const TAG_UNITS_MAX: usize = 50;
 const ENTITY_UNITS_MAX: usize = 512;
+/// Longest name of who acknowledged.
+const USER_UNITS_MAX: usize = 100;
 /// As whom alerts are changed.
 const SOURCE: &str = "grayflag";
 
@@ -166,10 +168,14 @@ impl Channel for Opsgenie {
     fn acknowledge<'a>(
         &'a self,
         incident: &'a str,
+        by: Option<&'a str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), NotifyError>> {
         Box::pin(async move {
-            let body = json!({ "source": SOURCE });
+            let mut body = json!({ "source": SOURCE });
+            if let Some(by) = by {
+                body["user"] = chat::clip(&view::clean(by), USER_UNITS_MAX).into();
+            }
             self.change(&alias(incident), "acknowledge", &body, now).await
         })
     }

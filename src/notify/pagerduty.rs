@@ -12,7 +12,7 @@ use super::pace::Rate;
 use super::post::{PostConfig, Poster, short_key};
 use super::receiver::{Channel, Content, Envelope, Receipt, ReceiverError};
 use super::templates::Templates;
-use super::view::View;
+use super::view::{Signal, View};
 use crate::engine::alert::{Alert, Severity, State};
 use crate::time::Timestamp;
 
@@ -69,7 +69,7 @@ impl PagerDuty {
     }
 
     async fn tell(&self, envelope: Envelope<'_>) -> Result<Receipt, NotifyError> {
-        let Content::Alert(alert, _) = envelope.content else {
+        let Content::Alert(alert, chart) = envelope.content else {
             let detail = "digests are not sent to a pager";
             return Err(self.poster.error(Class::Message, Retry::Never, detail));
         };
@@ -77,7 +77,7 @@ impl PagerDuty {
         if alert.state == State::Resolved {
             event["event_action"] = "resolve".into();
         } else {
-            let view = self.templates.view(&envelope.as_news(alert), envelope.now);
+            let view = self.templates.charted(&envelope.as_news(alert), chart, envelope.now);
             trigger(&mut event, alert, &view);
         }
         self.enqueue(&event, envelope.now).await?;
@@ -112,6 +112,8 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
     let leading = view.causes.first();
     let cause = leading.filter(|_| view.clear);
     let changed: Vec<&String> = view.changes.iter().chain(&view.breakdown).collect();
+    let drawn = |signal: &Signal| format!("{}: {}", signal.name, signal.trend);
+    let signals = view.signals.iter().filter(|signal| !signal.trend.is_empty()).map(drawn);
     event["event_action"] = "trigger".into();
     event["client"] = "grayflag".into();
     event["payload"] = json!({
@@ -130,6 +132,7 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
             "time left": view.left,
             "also": view.others,
             "why": leading.map(|c| &c.supports),
+            "signals": signals.collect::<Vec<_>>(),
             "what else changed": changed,
             "steps": view.steps.first().map(|list| &list.items),
             "incident": view.incident,
@@ -155,6 +158,8 @@ impl Channel for PagerDuty {
     fn acknowledge<'a>(
         &'a self,
         incident: &'a str,
+        // Events have no field for it.
+        _by: Option<&'a str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), NotifyError>> {
         Box::pin(self.acknowledged(incident, now))

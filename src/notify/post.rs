@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, RequestBuilder, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -60,8 +62,9 @@ pub enum Verdict {
 
 /// Whole exchange, from connecting to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How much of an answer is read.
-const ANSWER_BYTES_MAX: usize = 16_384;
+/// How much of an answer is read: far more than a service says that repeats a whole message with
+/// all its letters escaped. Cut, it could not be read, and the message would count as refused.
+const ANSWER_BYTES_MAX: usize = 262_144;
 /// A part of an address from this length on is taken for a token, and struck out on its own.
 const TOKEN_CHARS_MIN: usize = 16;
 
@@ -204,6 +207,26 @@ impl Poster {
         Ok(Answer { status, body, after })
     }
 
+    /// Sends a request to a service that answers in JSON; the answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// When no answer comes, or a success that is none of the service's own: something before it
+    /// took the request, such as a proxy with a page about maintenance.
+    pub(super) async fn ask_json(
+        &self,
+        request: RequestBuilder,
+        now: Timestamp,
+    ) -> Result<Answer, NotifyError> {
+        let answer = self.ask(request, now).await?;
+        if answer.is_done() && !answer.body.is_empty() && answer.json().is_null() {
+            let body = String::from_utf8_lossy(&answer.body);
+            let detail = format!("status {} and no JSON: {body}", answer.status);
+            return Err(self.error(Class::Server, answer.retry(), &detail));
+        }
+        Ok(answer)
+    }
+
     /// What an answer that is not a success means by its status alone.
     pub(super) fn refused(&self, answer: &Answer) -> NotifyError {
         let class = match answer.status {
@@ -302,9 +325,27 @@ fn unprintable<'a>(url: &Url, given: impl Iterator<Item = &'a SecretString>) -> 
     let tokens = url.path_segments().into_iter().flatten().map(str::to_owned);
     let tokens = tokens.chain(url.query_pairs().map(|(_, value)| value.into_owned()));
     secrets.extend(tokens.filter(|t| t.len() >= TOKEN_CHARS_MIN).map(SecretString::from));
-    secrets.extend(given.cloned());
+    for given in given {
+        // A server may repeat what it was given without the scheme, or what a login stands for.
+        if let Some((scheme, credentials)) = given.expose_secret().split_once(' ') {
+            let credentials = credentials.trim();
+            secrets.push(credentials.into());
+            if scheme.eq_ignore_ascii_case("basic") {
+                secrets.extend(login(credentials));
+            }
+        }
+        secrets.push(given.clone());
+    }
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
     secrets
+}
+
+/// User and password together, and the password.
+fn login(credentials: &str) -> Vec<SecretString> {
+    let pair = BASE64_STANDARD.decode(credentials).ok().and_then(|b| String::from_utf8(b).ok());
+    let password =
+        pair.as_ref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+    pair.as_deref().into_iter().chain(password).map(SecretString::from).collect()
 }
 
 /// The key itself where a header can carry it, else a hash of it.

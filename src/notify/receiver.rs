@@ -97,6 +97,7 @@ pub(super) trait Channel: fmt::Debug + Send + Sync {
     fn acknowledge<'a>(
         &'a self,
         _incident: &'a str,
+        _by: Option<&'a str>,
         _now: Timestamp,
     ) -> BoxFuture<'a, Result<(), NotifyError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -202,6 +203,20 @@ impl ReceiverKind {
             | Self::Telegram(_) => false,
         }
     }
+
+    /// Whether it calls people until somebody says that the incident is looked after.
+    fn calls_people(&self) -> bool {
+        match self {
+            Self::PagerDuty(_) | Self::Opsgenie(_) => true,
+            Self::Alertmanager(_)
+            | Self::Email(_)
+            | Self::Webhook(_)
+            | Self::Slack(_)
+            | Self::Teams(_)
+            | Self::Discord(_)
+            | Self::Telegram(_) => false,
+        }
+    }
 }
 
 impl Envelope<'_> {
@@ -231,6 +246,11 @@ impl ReceiverConfig {
             | ReceiverKind::Telegram(_) => vec![self.name.clone()],
             ReceiverKind::Alertmanager(config) => config.targets(&self.name),
         }
+    }
+
+    /// The names of all targets that are told when somebody looks after an incident.
+    pub fn pagers(receivers: &[Self]) -> Vec<String> {
+        receivers.iter().filter(|one| one.kind.calls_people()).flat_map(Self::targets).collect()
     }
 
     /// Its targets, ready to send to, with messages laid out by `templates`.
@@ -292,13 +312,19 @@ impl Target {
         self.channel.send(envelope).await
     }
 
-    /// Says that a person looks after an incident; nothing to do for most.
+    /// Says that a person looks after an incident, and who, if that is known; nothing to do for
+    /// most.
     ///
     /// # Errors
     ///
     /// When it could not be said.
-    pub async fn acknowledge(&self, incident: &str, now: Timestamp) -> Result<(), NotifyError> {
-        self.channel.acknowledge(incident, now).await
+    pub async fn acknowledge(
+        &self,
+        incident: &str,
+        by: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), NotifyError> {
+        self.channel.acknowledge(incident, by, now).await
     }
 
     /// Takes a place in the receiver's rate.

@@ -144,10 +144,11 @@ pub fn plan(alerts: &[Alert], policy: &Policy<'_>, told: &mut Told) -> Vec<Dispa
     for (index, alert) in alerts.iter().enumerate() {
         let told = told.entry(alert.incident.clone()).or_default();
         let matching = route(alert, policy);
-        let held = hold(alert, policy);
+        let held = holds(alert, policy);
         for receiver in policy.receivers {
             let routed = matching.contains(&receiver.name);
-            let hold = latest(held.clone(), quiet(alert, &receiver.name, policy));
+            let quiet = quiet(alert, &receiver.name, policy);
+            let hold = Hold::all(held.iter().cloned().chain(quiet));
             for target in receiver.targets() {
                 let goes = match alert.state {
                     State::Firing => routed,
@@ -166,18 +167,18 @@ pub fn plan(alerts: &[Alert], policy: &Policy<'_>, told: &mut Told) -> Vec<Dispa
 }
 
 /// What keeps an alert from everybody.
-fn hold(alert: &Alert, policy: &Policy<'_>) -> Option<Hold> {
+fn holds(alert: &Alert, policy: &Policy<'_>) -> Vec<Hold> {
     if alert.state == State::Resolved {
-        return None;
+        return Vec::new();
     }
     let subject = Subject::new(alert, policy.services);
     let silences = policy
         .silences
         .iter()
         .filter(|silence| silence.holds_at(policy.now) && silence.matcher.matches(&subject));
-    let silences = silences.map(|silence| Hold { until: silence.ends_at, by: silence.name() });
+    let silences = silences.map(|silence| Hold::new(silence.ends_at, silence.name()));
     let work = maintenance(alert, policy).filter(|hold| policy.now < hold.until);
-    silences.map(Some).fold(work, latest)
+    work.into_iter().chain(silences).collect()
 }
 
 /// Planned work on every service of an incident, now or when it began. What the work breaks
@@ -185,7 +186,7 @@ fn hold(alert: &Alert, policy: &Policy<'_>) -> Option<Hold> {
 fn maintenance(alert: &Alert, policy: &Policy<'_>) -> Option<Hold> {
     // What began with the work may be told of, too, while it is not known to be over with it.
     let instants = [alert.at, alert.started_at, alert.started_at_range[1]];
-    instants.into_iter().map(|at| work(alert, at, policy)).fold(None, latest)
+    Hold::all(instants.into_iter().filter_map(|at| work(alert, at, policy)))
 }
 
 /// The work at an instant, until the first of the services is done and has settled.
@@ -196,20 +197,12 @@ fn work(alert: &Alert, at: Timestamp, policy: &Policy<'_>) -> Option<Hold> {
         alert.services.iter().map(|service| work(service).map(|work| work.until)).collect();
     let until = others?.into_iter().fold(leading.until, Timestamp::min);
     let settles = if alert.severity == Severity::Critical { Span::ZERO } else { SETTLES };
-    Some(Hold { until: until + settles, by: leading.name })
+    Some(Hold::new(until + settles, leading.name))
 }
 
 fn quiet(alert: &Alert, receiver: &str, policy: &Policy<'_>) -> Option<Hold> {
     let quiet = policy.quiet.get(receiver)?;
     let disturbs = alert.state == State::Resolved || quiet.except.contains(&alert.severity);
     let until = quiet.schedule.until(policy.now).filter(|_| !disturbs)?;
-    Some(Hold { until, by: format!("quiet hours of {receiver}") })
-}
-
-/// The hold that lasts longer; the first of two that last as long.
-fn latest(a: Option<Hold>, b: Option<Hold>) -> Option<Hold> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if a.until < b.until { b } else { a }),
-        (a, b) => a.or(b),
-    }
+    Some(Hold::new(until, format!("quiet hours of {receiver}")))
 }

@@ -183,6 +183,8 @@ pub fn digest_at(to: Timestamp) -> Digest {
         until: None,
         why: "no data".to_owned(),
     }]);
+    let listed = digest.incidents.items.iter();
+    digest.critical = listed.filter(|one| one.severity == Severity::Critical.name()).count();
     digest.changes = Changes { total: 9, without_incident: 8 };
     digest.budget =
         BudgetUse { alerts: 1, alerts_accepted: 2.6, notices: 4, notices_accepted: 11.0 };

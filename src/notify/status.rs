@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+
 use crate::time::Timestamp;
 
 /// How the targets fare: shared, for metrics and pages.
@@ -10,7 +12,7 @@ use crate::time::Timestamp;
 pub struct StatusBoard(Arc<Mutex<BTreeMap<String, Status>>>);
 
 /// How one target fares since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Messages it has taken.
     pub sent: u64,
@@ -36,7 +38,7 @@ impl StatusBoard {
         self.lock().get(target).cloned().unwrap_or_default()
     }
 
-    /// How all fare that have had something to do, in order of name.
+    /// How all fare that delivery knows, in order of name.
     pub fn all(&self) -> BTreeMap<String, Status> {
         self.lock().clone()
     }

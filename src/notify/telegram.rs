@@ -164,7 +164,7 @@ impl Telegram {
     }
 
     async fn ask(&self, method: &str, body: &Value, now: Timestamp) -> Result<Answer, NotifyError> {
-        self.poster.ask(self.poster.post_json(self.poster.below(&[method]), body), now).await
+        self.poster.ask_json(self.poster.post_json(self.poster.below(&[method]), body), now).await
     }
 
     fn body(&self, text: &str) -> Value {
@@ -183,7 +183,9 @@ impl Telegram {
     fn refused(&self, answer: &Answer) -> NotifyError {
         let reason = description(answer);
         let hint = match answer.json()["parameters"]["migrate_to_chat_id"].as_i64() {
-            Some(id) => format!("the group has another number now; hint: write `chat_id = {id}`"),
+            Some(id) => {
+                format!("the group has another number now; hint: write `chat_id = \"{id}\"`")
+            }
             None if reason.contains("chat not found") => {
                 "hint: add the bot to the chat, or write to it once".to_owned()
             }

@@ -17,7 +17,7 @@ use super::handle::StoreHandle;
 use super::receiver::{Content, Envelope, Receipt, Target};
 use super::status::StatusBoard;
 use crate::engine::alert::Alert;
-use crate::store::{Kind, Outgoing, Store, StoreError};
+use crate::store::{Acknowledged, Kind, Outgoing, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
 /// A message that nobody has taken for so long is given up.
@@ -55,6 +55,7 @@ pub(super) struct Worker {
 enum Stored {
     Alert(Box<Alert>),
     Digest(Box<Digest>),
+    Acknowledged(Acknowledged),
 }
 
 /// What came of handing a message over.
@@ -101,6 +102,7 @@ impl Stored {
         match row.kind {
             Kind::Alert => serde_json::from_str(&row.alert).map(Self::Alert),
             Kind::Digest => serde_json::from_str(&row.alert).map(Self::Digest),
+            Kind::Acknowledge => serde_json::from_str(&row.alert).map(Self::Acknowledged),
         }
     }
 }
@@ -122,28 +124,32 @@ impl Sender {
                 return Handed::Unreadable(format!("cannot read what is stored: {error}"));
             }
         };
-        let envelope = Envelope {
-            content: match &stored {
-                Stored::Alert(alert) => Content::Alert(alert, row.chart.as_ref()),
-                Stored::Digest(digest) => Content::Digest(digest),
-            },
-            json: &row.alert,
-            key: &row.id,
-            first: &row.first,
-            handle: row.handle.as_deref(),
-            now: (self.clock)(),
-        };
         let out_of_time = async {
             self.stop.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
         tokio::select! {
-            result = self.target.send(envelope) => match result {
+            result = self.send(&stored, row) => match result {
                 Ok(receipt) => Handed::Taken(receipt),
                 Err(error) => Handed::Failed(error),
             },
             () = out_of_time => Handed::OutOfTime,
         }
+    }
+
+    async fn send(&self, stored: &Stored, row: &Outgoing) -> Result<Receipt, NotifyError> {
+        let now = (self.clock)();
+        let content = match stored {
+            Stored::Alert(alert) => Content::Alert(alert, row.chart.as_ref()),
+            Stored::Digest(digest) => Content::Digest(digest),
+            Stored::Acknowledged(word) => {
+                self.target.acknowledge(&row.incident, word.by.as_deref(), now).await?;
+                return Ok(Receipt::default());
+            }
+        };
+        let (json, key, first) = (&row.alert, &row.id, &row.first);
+        let handle = row.handle.as_deref();
+        self.target.send(Envelope { content, json, key, first, handle, now }).await
     }
 }
 
@@ -185,18 +191,25 @@ impl Worker {
         (self.sender.clock)()
     }
 
-    /// Sends what must be kept alive and then what is due, a batch of each, so that neither waits
-    /// for the end of the other.
+    /// Sends what is due and then what must be kept alive, a batch of each, so that neither waits
+    /// for the end of the other; what cannot be kept alive holds up no news.
     async fn round(&mut self, now: Timestamp) -> Result<Look, StoreError> {
         self.rest_until = None;
+        let name = self.sender.name().to_owned();
+        let rows = self.store.with(move |s| s.due(now, &name, BATCH)).await?;
+        let had_news = !rows.is_empty();
+        if had_news {
+            let look = self.send(rows, Reason::News).await;
+            if !matches!(look, Look::Now) {
+                return Ok(look);
+            }
+        }
         let repeated = self.keep_alive(now).await?;
         if self.rest_until.is_some() {
             return Ok(repeated);
         }
-        let name = self.sender.name().to_owned();
-        let rows = self.store.with(move |s| s.due(now, &name, BATCH)).await?;
-        if !rows.is_empty() {
-            return Ok(self.send(rows, Reason::News).await);
+        if had_news {
+            return Ok(Look::Now);
         }
         let name = self.sender.name().to_owned();
         let next = self.store.with(move |s| s.next_due(&name)).await?;
@@ -259,37 +272,49 @@ impl Worker {
             (Handed::Unreadable(text), Reason::News) => self.bury(row, text, "unreadable").await,
             (Handed::Taken(receipt), Reason::KeepAlive) => {
                 self.fares_well(|status| status.kept_alive += 1);
-                self.repeated(row, receipt.handle).await
+                let (row, now) = (row.clone(), self.now());
+                self.insist(move |store| store.mark_repeated(&row, now, receipt.handle.as_deref()))
+                    .await
             }
+            // It stays due, behind all others that are.
             (Handed::Failed(error), Reason::KeepAlive) if error.retry() != Retry::Never => {
                 self.rest(row, &error);
-                Attempt::Failed
+                let every = self.sender.target.keep_alive().unwrap_or(Span::ZERO);
+                match self.put_off(row, self.now() - every).await {
+                    Attempt::Settled => Attempt::Failed,
+                    other => other,
+                }
             }
             // The same would be refused again at once: its next turn is soon enough.
             (Handed::Failed(error), Reason::KeepAlive) => {
+                let rest_until = self.rest_until;
                 self.rest(row, &error);
-                self.rest_until = None;
-                self.repeated(row, None).await
+                self.rest_until = rest_until;
+                self.put_off(row, self.now()).await
             }
-            (Handed::Unreadable(_), Reason::KeepAlive) => self.repeated(row, None).await,
+            (Handed::Unreadable(_), Reason::KeepAlive) => self.put_off(row, self.now()).await,
         }
     }
 
-    /// The target has taken something.
+    /// The target has taken something. Where it failed at another that was in hand beside it, it
+    /// rests all the same: it may have asked for that.
     fn fares_well(&mut self, count: impl FnOnce(&mut super::status::Status)) {
-        self.failures = 0;
-        self.rest_until = None;
+        if self.rest_until.is_none() {
+            self.failures = 0;
+        }
+        let rests = self.rest_until.is_some();
         self.status.update(self.sender.name(), |status| {
             count(status);
-            status.error = None;
-            status.rest_until = None;
+            if !rests {
+                status.error = None;
+                status.rest_until = None;
+            }
         });
     }
 
-    async fn repeated(&self, row: &Outgoing, handle: Option<String>) -> Attempt {
-        let (incident, receiver, now) = (row.incident.clone(), row.receiver.clone(), self.now());
-        self.insist(move |store| store.mark_repeated(&incident, &receiver, now, handle.as_deref()))
-            .await
+    async fn put_off(&self, row: &Outgoing, told_at: Timestamp) -> Attempt {
+        let row = row.clone();
+        self.insist(move |store| store.put_off_repeat(&row, told_at)).await
     }
 
     async fn settle(&mut self, row: &Outgoing, receipt: Receipt) -> Attempt {
@@ -339,6 +364,8 @@ impl Worker {
         };
         let jitter = self.random.random::<f64>();
         let rest_until = self.now() + pause(self.failures, jitter).max(asked);
+        // Of two that failed beside each other, what the first asked for counts too.
+        let rest_until = self.rest_until.map_or(rest_until, |before| before.max(rest_until));
         self.rest_until = Some(rest_until);
         let text = error.to_string();
         let mut news = false;

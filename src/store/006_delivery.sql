@@ -1,5 +1,5 @@
--- Messages learn to wait for a silence or quiet hours, to carry digests, and to change what a
--- receiver already shows.
+-- Messages learn to wait for a silence or quiet hours, to carry digests, to change what a
+-- receiver already shows, and to say that somebody looks after an incident.
 
 CREATE TABLE outbox_6 (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -7,8 +7,9 @@ CREATE TABLE outbox_6 (
     receiver         TEXT NOT NULL,
     -- Of a digest: its own id.
     incident         TEXT NOT NULL,
-    kind             TEXT NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'digest')),
-    -- The alert or digest as JSON.
+    kind             TEXT NOT NULL DEFAULT 'alert'
+                     CHECK (kind IN ('alert', 'digest', 'acknowledge')),
+    -- The alert, digest or acknowledgement as JSON.
     alert            TEXT NOT NULL,
     created_at       INTEGER NOT NULL,
     -- Superseded: held, and something newer about the same incident took its place.
@@ -17,6 +18,8 @@ CREATE TABLE outbox_6 (
     -- Not sent before, for this reason: a silence, quiet hours, maintenance.
     hold_until       INTEGER,
     held_by          TEXT,
+    -- What holds it as well, and not longer: a list of pairs of end and reason as JSON.
+    held_also        TEXT,
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_attempt_at INTEGER,
     next_attempt_at  INTEGER NOT NULL,
@@ -33,8 +36,9 @@ ALTER TABLE outbox_6 RENAME TO outbox;
 CREATE INDEX outbox_pending ON outbox (receiver, next_attempt_at) WHERE state = 'pending';
 CREATE INDEX outbox_order ON outbox (receiver, incident, seq) WHERE state = 'pending';
 CREATE INDEX outbox_by_state ON outbox (state, seq);
-CREATE INDEX outbox_held ON outbox (held_by) WHERE state = 'pending' AND held_by IS NOT NULL;
+CREATE INDEX outbox_held ON outbox (hold_until) WHERE state = 'pending' AND hold_until IS NOT NULL;
 CREATE INDEX outbox_done ON outbox (receiver, incident, seq) WHERE state = 'done';
+CREATE INDEX outbox_dead ON outbox (receiver, incident, seq) WHERE state = 'dead';
 
 -- Who hears of an incident, and of its end.
 CREATE TABLE told_5 (
@@ -44,7 +48,8 @@ CREATE TABLE told_5 (
     first        TEXT,
     -- What the receiver calls the newest message, for those that can be changed.
     handle       TEXT,
-    -- When the newest message was delivered: what must be kept alive is repeated.
+    -- When the newest message was delivered, or its repetition tried: what must be kept alive is
+    -- repeated.
     delivered_at INTEGER,
     PRIMARY KEY (incident, receiver)
 ) STRICT, WITHOUT ROWID;
@@ -53,6 +58,13 @@ INSERT INTO told_5 (incident, receiver, first)
            iif(first IN (SELECT id FROM outbox WHERE state != 'done'), NULL, first) FROM told;
 DROP TABLE told;
 ALTER TABLE told_5 RENAME TO told;
+
+-- Who said first that an incident is looked after.
+CREATE TABLE acknowledgements (
+    incident TEXT PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    "by"     TEXT
+) STRICT, WITHOUT ROWID;
 
 -- What can be drawn of an alert: JSON, compressed.
 CREATE TABLE charts (

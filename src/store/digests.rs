@@ -1,9 +1,10 @@
 //! Digests that were told, and what a digest asks of the file.
 
 use rusqlite::{Row, params};
+use tracing::warn;
 
 use super::{Store, StoreError};
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, State};
 use crate::time::Timestamp;
 
 /// Digests kept; the oldest go first. More than a year of them.
@@ -100,36 +101,43 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read. An alert that cannot be is left out, and hides no other.
     pub fn alerts_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Alert>, StoreError> {
-        let mut alerts: Vec<Alert> = self.read("read alerts", |c| {
+        let mut stored: Vec<String> = self.read("read alerts", |c| {
             c.prepare(
                 "SELECT json FROM alerts WHERE at >= ?1 AND at < ?2 ORDER BY seq DESC LIMIT ?3",
             )?
-            .query_map(
-                params![from.as_millis(), to.as_millis(), ALERTS_MAX],
-                super::incidents::alert,
-            )?
+            .query_map(params![from.as_millis(), to.as_millis(), ALERTS_MAX], |row| row.get(0))?
             .collect()
         })?;
-        alerts.reverse();
-        Ok(alerts)
+        stored.reverse();
+        Ok(readable(&stored))
     }
 
-    /// The newest alerts of incidents that were open at an instant and not told of since another.
+    /// The newest alerts before an instant of incidents that were open then. Of incidents that
+    /// changed since, the log of alerts knows them.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
-    pub fn open_since(&self, instant: Timestamp) -> Result<Vec<Alert>, StoreError> {
-        self.read("read incidents", |c| {
+    /// When the file cannot be read. An alert that cannot be is left out, and hides no other.
+    pub fn open_at(&self, instant: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        let stored: Vec<String> = self.read("read incidents", |c| {
             c.prepare(
-                "SELECT alert FROM incidents WHERE state != 'resolved' AND updated_at < ?1
-                 ORDER BY updated_at, id LIMIT ?2",
+                "SELECT alert, updated_at AS at, id AS incident FROM incidents
+                 WHERE state != 'resolved' AND updated_at < ?1
+                 UNION ALL
+                 SELECT json, at, incident FROM alerts WHERE seq IN
+                    (SELECT max(seq) FROM alerts WHERE at < ?1 AND incident IN
+                        (SELECT id FROM incidents WHERE updated_at >= ?1)
+                     GROUP BY incident)
+                 ORDER BY at, incident LIMIT ?2",
             )?
-            .query_map(params![instant.as_millis(), ALERTS_MAX], super::incidents::alert)?
+            .query_map(params![instant.as_millis(), ALERTS_MAX], |row| row.get(0))?
             .collect()
-        })
+        })?;
+        let mut open = readable(&stored);
+        open.retain(|alert| alert.state != State::Resolved);
+        Ok(open)
     }
 
     /// What was decided between two instants and kept from somebody who does not have it yet.
@@ -160,7 +168,8 @@ impl Store {
         })
     }
 
-    /// Which targets did not take what was for them between two instants.
+    /// Which targets did not take what was decided between two instants, or what was given up
+    /// between them.
     ///
     /// # Errors
     ///
@@ -175,7 +184,9 @@ impl Store {
             c.prepare(
                 "SELECT receiver, sum(state = 'dead'), sum(state = 'pending'), last_error, max(seq)
                  FROM outbox
-                 WHERE last_error IS NOT NULL AND created_at >= ?1 AND created_at < ?2
+                 WHERE last_error IS NOT NULL
+                   AND iif(state = 'dead', coalesce(done_at, created_at), created_at) >= ?1
+                   AND iif(state = 'dead', coalesce(done_at, created_at), created_at) < ?2
                    AND (state = 'dead' OR (state = 'pending' AND attempts > 0))
                  GROUP BY receiver ORDER BY receiver",
             )?
@@ -190,6 +201,17 @@ impl Store {
             .collect()
         })
     }
+}
+
+/// The alerts that can be read; that others cannot is logged.
+fn readable(stored: &[String]) -> Vec<Alert> {
+    let alerts: Vec<Alert> =
+        stored.iter().filter_map(|json| serde_json::from_str(json).ok()).collect();
+    let unreadable = stored.len() - alerts.len();
+    if unreadable > 0 {
+        warn!(unreadable, "stored alerts cannot be read; a digest leaves them out");
+    }
+    alerts
 }
 
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

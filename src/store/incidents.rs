@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row};
 use serde::Serialize;
 
-use super::{Opinion, Store, StoreError};
+use super::{Acknowledged, Opinion, Store, StoreError};
 use crate::engine::alert::{Alert, State};
 use crate::series::Verdict;
 use crate::time::Timestamp;
@@ -29,6 +29,8 @@ pub struct Summary {
     pub cause: Option<String>,
     /// How probable that is, 0 to 1.
     pub probability: Option<f64>,
+    /// Who looks after it; none while nobody said so.
+    pub acknowledged: Option<Acknowledged>,
     /// What was said about it, oldest first.
     pub feedback: Vec<Said>,
     /// Messages about it that wait for a silence, maintenance or quiet hours to end.
@@ -66,6 +68,8 @@ fn is_none(count: &usize) -> bool {
 pub struct Whole {
     /// The newest alert.
     pub alert: Alert,
+    /// Who looks after it; none while nobody said so.
+    pub acknowledged: Option<Acknowledged>,
     /// What was said about it, oldest first.
     pub feedback: Vec<Said>,
 }
@@ -94,7 +98,7 @@ impl From<Opinion> for Said {
 
 impl Summary {
     fn new(whole: Whole, held: Vec<Held>) -> Self {
-        let Whole { alert, feedback } = whole;
+        let Whole { alert, acknowledged, feedback } = whole;
         let title = alert.news().1.to_owned();
         let leading = alert.causes.into_iter().next();
         Self {
@@ -107,6 +111,7 @@ impl Summary {
             ended_at: (alert.state == State::Resolved).then_some(alert.at),
             probability: leading.as_ref().map(|cause| cause.probability),
             cause: leading.map(|cause| cause.id),
+            acknowledged,
             feedback,
             held,
         }
@@ -121,15 +126,13 @@ impl Store {
     ///
     /// When the file cannot be read. An alert that cannot be is counted, and hides no other.
     pub fn summaries(&self, limit: u32, open: Option<bool>) -> Result<Listed, StoreError> {
-        let stored: Vec<String> = self.read("read incidents", |c| {
-            c.prepare(list(open))?.query_map([limit], |row| row.get(0))?.collect()
-        })?;
+        let stored = self.incidents(limit, open)?;
         let mut listed = Listed::default();
         for json in stored {
             match serde_json::from_str::<Alert>(&json) {
                 Ok(alert) => {
                     let held = self.held(&alert.incident)?;
-                    listed.incidents.push(Summary::new(self.with_feedback(alert)?, held));
+                    listed.incidents.push(Summary::new(self.with_words(alert)?, held));
                 }
                 Err(_) => listed.unreadable += 1,
             }
@@ -165,20 +168,21 @@ impl Store {
             c.query_row("SELECT alert FROM incidents WHERE id = ?1", [id], alert).optional()
         })?;
         match found {
-            Some(alert) => self.with_feedback(alert),
+            Some(alert) => self.with_words(alert),
             None => Err(self.no_such_incident(id)?),
         }
     }
 
-    fn with_feedback(&self, alert: Alert) -> Result<Whole, StoreError> {
+    fn with_words(&self, alert: Alert) -> Result<Whole, StoreError> {
         let feedback = self.feedback_of(&alert.incident)?.into_iter().map(Said::from).collect();
-        Ok(Whole { alert, feedback })
+        let acknowledged = self.acknowledged(&alert.incident)?;
+        Ok(Whole { alert, acknowledged, feedback })
     }
 }
 
 /// The newest alerts in the order of an index: one for each question, since SQLite uses none for
 /// a condition that is a parameter.
-const fn list(open: Option<bool>) -> &'static str {
+pub(super) const fn list(open: Option<bool>) -> &'static str {
     match open {
         None => "SELECT alert FROM incidents ORDER BY updated_at DESC, id LIMIT ?1",
         Some(true) => {

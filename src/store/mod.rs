@@ -3,6 +3,7 @@
 //! An operator may open the file with any SQLite tool while the daemon runs; the views
 //! `readable_incidents` and `readable_outbox` show times as dates.
 
+mod acknowledge;
 mod archive;
 mod changes;
 mod charts;
@@ -26,6 +27,7 @@ use crate::engine::alert::Alert;
 use crate::engine::chart::Chart;
 use crate::time::Timestamp;
 
+pub use acknowledge::Acknowledged;
 pub use archive::StoreArchive;
 pub use changes::{CHANGES_MAX, Stored, Wanted};
 pub use digests::{HeldRow, NewDigest, TroubleRow};
@@ -121,6 +123,15 @@ impl Store {
         self.write("write a tick", |tx| write_tick(tx, tick, limits))
     }
 
+    /// The newest tick that was written; `None` in a new file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn last_tick(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read("read the last tick", last_tick)
+    }
+
     /// Where to go on; `None` in a new file.
     ///
     /// # Errors
@@ -128,9 +139,7 @@ impl Store {
     /// When the file cannot be read.
     pub fn resume(&self) -> Result<Option<Resume>, StoreError> {
         self.read("read where to go on", |c| {
-            let last: Option<i64> =
-                c.query_row("SELECT last_tick FROM meta", [], |row| row.get(0)).optional()?;
-            let Some(last_tick) = last.map(Timestamp::from_millis) else { return Ok(None) };
+            let Some(last_tick) = last_tick(c)? else { return Ok(None) };
             let snapshot = c
                 .query_row("SELECT at, version, bytes FROM snapshot", [], |row| {
                     Ok(Snapshot {
@@ -170,16 +179,16 @@ impl Store {
         })
     }
 
-    /// The newest alert of each incident as JSON, latest changed first, at most `limit`.
+    /// The newest alert of each incident as JSON, latest changed first, at most `limit`: only of
+    /// those that go on, or only of those that are over, where `open` says so. Cost: what is
+    /// returned, however many there are.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn incidents(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+    pub fn incidents(&self, limit: u32, open: Option<bool>) -> Result<Vec<String>, StoreError> {
         self.read("read incidents", |c| {
-            c.prepare("SELECT alert FROM incidents ORDER BY updated_at DESC, id LIMIT ?1")?
-                .query_map([limit], |row| row.get(0))?
-                .collect()
+            c.prepare(incidents::list(open))?.query_map([limit], |row| row.get(0))?.collect()
         })
     }
 
@@ -210,6 +219,11 @@ impl Store {
         tx.commit().map_err(failed)?;
         Ok(value)
     }
+}
+
+fn last_tick(c: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let last = c.query_row("SELECT last_tick FROM meta", [], |row| row.get(0)).optional()?;
+    Ok(last.map(Timestamp::from_millis))
 }
 
 fn write_tick(
@@ -245,7 +259,7 @@ fn write_tick(
         }
     }
     if done.alerts > 0 {
-        done.dropped = retention::apply(tx, limits)?;
+        done.dropped = retention::apply(tx, limits, tick.last_tick)?;
     }
     Ok(done)
 }

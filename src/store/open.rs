@@ -21,6 +21,10 @@ const MIGRATIONS: [&str; 6] = [
 ];
 /// How long to wait for an operator's tool that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A command beside the daemon has the lock for a moment while it looks at the schema: a start
+/// tries so often to take it, with so long between.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Memory for pages of the archive: 16 MiB hold the rows of one run of 80 000 series.
 const ARCHIVE_CACHE_KIB: i64 = 16 << 10;
 /// The write-ahead log is cut back to this after a checkpoint.
@@ -44,7 +48,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_with(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let path = resolve(path)?;
-        let lock = lock(&path)?;
+        let lock = lock_patiently(&path)?;
         Self::connect(path, limits, Some(lock))
     }
 
@@ -165,6 +169,17 @@ fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.file_name().ok_or_else(|| failed(std::io::ErrorKind::InvalidInput.into()))?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(folder.canonicalize().map_err(failed)?.join(name))
+}
+
+/// Takes the lock, waiting for whoever has it for a moment only.
+fn lock_patiently(path: &Path) -> Result<File, StoreError> {
+    for _ in 1..LOCK_TRIES {
+        match lock(path) {
+            Err(StoreError::InUse { .. }) => std::thread::park_timeout(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    lock(path)
 }
 
 /// Takes the lock beside the file. Beside it and not in it, because SQLite's own locks would

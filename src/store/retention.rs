@@ -1,6 +1,8 @@
 //! What is kept, and what happens at each limit.
 
-use rusqlite::Transaction;
+use rusqlite::{Transaction, params};
+
+use crate::time::Timestamp;
 
 /// How many rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +46,16 @@ impl Default for Limits {
 ///
 /// Alerts after the snapshot stay whatever their number: their ticks will be processed again
 /// after a crash, and only the log tells that what they decide is not news.
-pub(super) fn apply(tx: &Transaction<'_>, limits: Limits) -> rusqlite::Result<usize> {
+pub(super) fn apply(
+    tx: &Transaction<'_>,
+    limits: Limits,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
     let dropped = tx.execute(
-        "UPDATE outbox SET state = 'dead', last_error = 'given up: the outbox is full'
+        "UPDATE outbox SET state = 'dead', last_error = 'given up: the outbox is full', done_at = ?2
          WHERE seq IN (SELECT seq FROM outbox WHERE state = 'pending'
                        ORDER BY seq DESC LIMIT -1 OFFSET ?1)",
-        [limits.pending],
+        params![limits.pending, now.as_millis()],
     )?;
     tx.execute(
         "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE state != 'pending'
@@ -61,7 +67,16 @@ pub(super) fn apply(tx: &Transaction<'_>, limits: Limits) -> rusqlite::Result<us
             AND at <= coalesce((SELECT at FROM snapshot), -9223372036854775807)",
         [limits.alerts],
     )?;
-    tx.execute("DELETE FROM charts WHERE alert NOT IN (SELECT id FROM alerts)", [])?;
+    // Pages draw the newest of an incident, messages what they are about. The id of a message
+    // begins with that of its alert and a slash, which `0` follows.
+    tx.execute(
+        "DELETE FROM charts
+         WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.id = charts.alert AND NOT EXISTS
+                (SELECT 1 FROM alerts n WHERE n.incident = a.incident AND n.seq > a.seq))
+           AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id > charts.alert || '/'
+                AND o.id < charts.alert || '0' AND o.state IN ('pending', 'dead'))",
+        [],
+    )?;
     for (condition, keep) in
         [("state = 'resolved'", limits.resolved), ("state IN ('firing', 'updated')", limits.open)]
     {
@@ -73,7 +88,10 @@ pub(super) fn apply(tx: &Transaction<'_>, limits: Limits) -> rusqlite::Result<us
             [keep],
         )?;
         if gone > 0 {
-            tx.execute("DELETE FROM told WHERE incident NOT IN (SELECT id FROM incidents)", [])?;
+            for table in ["told", "acknowledgements"] {
+                let orphans = "incident NOT IN (SELECT id FROM incidents)";
+                tx.execute(&format!("DELETE FROM {table} WHERE {orphans}"), [])?;
+            }
         }
     }
     Ok(dropped)

@@ -3,9 +3,10 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::Serialize;
+use tracing::warn;
 
-use super::{Store, StoreError};
-use crate::matcher::Matcher;
+use super::{Store, StoreError, outbox};
+use crate::matcher::{Matcher, VALUE_CHARS_MAX, VALUES_MAX};
 use crate::time::{Span, Timestamp};
 
 /// A silence has an end, and it is not farther away than this.
@@ -14,6 +15,8 @@ pub const SILENCE_MAX: Span = Span::DAY.times(90);
 pub const SILENCES_OPEN_MAX: u32 = 1_000;
 /// Silences that are over and kept; those that ended first go first.
 const OVER_MAX: u32 = 10_000;
+/// What stands before the number in the name of a silence.
+const NAME: &str = "silence ";
 /// Characters of a comment or of a name.
 const TEXT_CHARS_MAX: usize = 500;
 
@@ -71,7 +74,12 @@ impl Silence {
 }
 
 fn name(number: i64) -> String {
-    format!("silence {number}")
+    format!("{NAME}{number}")
+}
+
+/// The number of what is called as a silence is.
+pub(super) fn number(name: &str) -> Option<i64> {
+    name.strip_prefix(NAME)?.parse().ok()
 }
 
 impl Draft {
@@ -84,6 +92,13 @@ impl Draft {
             }
             (false, true) => {
                 flaws.push(("match", "does not go with a silence of everything".to_owned()));
+            }
+            _ if self.matcher.is_too_large() => {
+                let what = format!(
+                    "must have at most {VALUES_MAX} values of one key, of at most \
+                     {VALUE_CHARS_MAX} characters"
+                );
+                flaws.push(("match", what));
             }
             _ => {}
         }
@@ -153,11 +168,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read. A silence that cannot be is left out: it must not stop what
+    /// others would let through.
     pub fn open_silences(&self, at: Timestamp) -> Result<Vec<Silence>, StoreError> {
         self.read("read silences", |c| {
             c.prepare_cached("SELECT * FROM silences WHERE ends_at > ?1 ORDER BY ends_at, number")?
-                .query_map([at.as_millis()], read)?
+                .query_map([at.as_millis()], |row| {
+                    let skip =
+                        |problem: &_| warn!(%problem, "a silence cannot be read and is skipped");
+                    Ok(read(row).inspect_err(skip).ok())
+                })?
+                .filter_map(Result::transpose)
                 .collect()
         })
     }
@@ -186,17 +207,18 @@ impl Store {
         number: i64,
         now: Timestamp,
     ) -> Result<(Silence, usize), StoreError> {
-        let silence = self.write("end a silence", |tx| {
+        let ended = self.write("end a silence", |tx| {
             tx.execute(
                 "UPDATE silences SET ends_at = min(ends_at, ?2), starts_at = min(starts_at, ?2)
                  WHERE number = ?1",
                 params![number, now.as_millis()],
             )?;
-            tx.query_row("SELECT * FROM silences WHERE number = ?1", [number], read).optional()
+            let silence = tx
+                .query_row("SELECT * FROM silences WHERE number = ?1", [number], read)
+                .optional()?;
+            Ok(silence.zip(Some(outbox::release(tx, &name(number), now)?)))
         })?;
-        let silence = silence.ok_or(StoreError::NoSuchSilence { number })?;
-        let released = self.release(&name(number), now)?;
-        Ok((silence, released))
+        ended.ok_or(StoreError::NoSuchSilence { number })
     }
 }
 

@@ -11,7 +11,7 @@ async fn silences_are_made_listed_and_ended() {
             "severity": ["notice", "warning"], "service": ["web-*"], "owner": ["shop"],
             "cause": ["overload"], "signal": ["p99"], "label": {"tenant": ["acme"]}
         },
-        "for": "2h", "comment": "load\ntest", "by": "Ada"
+        "for": "2h", "comment": "load\ntest", "by": "oncall"
     });
     let (status, first) = served.ask(served.post_to(path, &wanted)).await;
     assert_eq!(status, StatusCode::CREATED, "{first}");

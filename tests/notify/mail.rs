@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use grayflag::engine::alert::Alert;
 use grayflag::notify::email::Tls;
@@ -14,6 +15,8 @@ use mail_parser::MessageParser;
 use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 
 use crate::smtp::{Certificates, Sink};
 use crate::support::{Running, envelope, mail, mail_to, sample};
@@ -373,4 +376,46 @@ async fn a_stop_leaves_what_hangs_to_the_next_start() {
     assert_eq!(running.board.of("mail/ops@example.com").sent, 1);
     running.stop().await;
     assert_eq!((hanging.mails().len(), good.mails().len()), (0, 1));
+}
+
+/// A server whose clock is the test's: it takes `patience` over what it is asked for with `slow`.
+async fn take_one(listener: TcpListener, slow: &str, patience: Duration) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 ready\r\n").await.unwrap();
+    let (mut line, mut in_message) = (String::new(), false);
+    while stream.read_line(&mut line).await.is_ok_and(|bytes| 0 < bytes) {
+        let asked = line.trim_end().to_owned();
+        line.clear();
+        if in_message && asked != "." {
+            continue;
+        }
+        if asked.starts_with(slow) {
+            tokio::time::sleep(patience).await;
+        }
+        in_message = asked == "DATA";
+        let answer = if in_message { "354 go on\r\n" } else { "250 done\r\n" };
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_may_take_minutes_over_a_message_and_not_over_a_command() {
+    for (slow, minutes, limit) in
+        [(".", 9, None), (".", 11, Some("600 seconds")), ("RCPT", 1, Some("45 seconds"))]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = mail_to(&["ops@example.com"], listener.local_addr().unwrap().port());
+        let server = tokio::spawn(take_one(listener, slow, Duration::from_secs(60 * minutes)));
+        let error = send(config).await.err();
+        let said = error.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(
+            error.map(|e| (e.class(), e.retry())),
+            limit.map(|_| (Class::Timeout, Retry::Later))
+        );
+        assert!(said.contains(limit.unwrap_or_default()), "{slow}, {minutes}: {said}");
+        server.abort();
+    }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use grayflag::notify::alertmanager::AlertmanagerConfig;
 use grayflag::notify::discord::DiscordConfig;
 use grayflag::notify::opsgenie::OpsgenieConfig;
@@ -32,11 +34,11 @@ use crate::support::{Running, envelope, mail, mail_to, receiver, sample};
 const SECRET: &str = "k33p-THIS-b3tween-us";
 
 /// The same as it goes over the wire in a login: after user and name, alone, and behind a colon, in
-/// base 64.
+/// base 64 without padding.
 const LOGINS: [&str; 3] = [
     "AGdyYXlmbGFnAGszM3AtVEhJUy1iM3R3ZWVuLXVz",
-    "azMzcC1USElTLWIzdHdlZW4tdXM=",
-    "Z3JheWZsYWc6azMzcC1USElTLWIzdHdlZW4tdXM=",
+    "azMzcC1USElTLWIzdHdlZW4tdXM",
+    "Z3JheWZsYWc6azMzcC1USElTLWIzdHdlZW4tdXM",
 ];
 
 /// Every kind of receiver, with the secret in each place that takes one. The match makes a kind
@@ -181,6 +183,53 @@ async fn no_secret_is_in_any_log_error_or_file() {
     assert!(log.contains("not delivered") && log.contains("gave a message up"), "{log}");
     for line in log.lines() {
         assert!(!holds(line), "the log holds the secret: {line}");
+    }
+    server.abort();
+}
+
+/// Answers every request with its credentials alone, as they are and decoded.
+async fn echo_credentials(request: Request) -> (StatusCode, String) {
+    let header = request.headers()["authorization"].to_str().unwrap();
+    let (_, credentials) = header.split_once(' ').unwrap();
+    let decoded = BASE64_STANDARD.decode(credentials).unwrap_or_default();
+    let decoded = String::from_utf8_lossy(&decoded);
+    let password = decoded.split_once(':').map_or("", |(_, password)| password);
+    (StatusCode::UNAUTHORIZED, format!("invalid token {credentials} ({password} of {decoded})"))
+}
+
+#[tokio::test]
+async fn credentials_are_struck_out_without_their_scheme() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let web = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        axum::serve(listener, Router::new().fallback(echo_credentials)).await.unwrap();
+    });
+    let pair = BASE64_STANDARD.encode(format!("grayflag:{SECRET}"));
+    let alert = sample("firing");
+    let json = alert.to_json();
+    for value in [format!("Bearer {SECRET}"), format!("Token  {SECRET}"), format!("basic {pair}")] {
+        let headers = vec![("Authorization".to_owned(), SecretString::from(value.clone()))];
+        let url = SecretString::from(web.as_str());
+        let post = PostConfig { url, headers: headers.clone(), ca_file: None };
+        let webhook = WebhookConfig { post, signing_secret: None };
+        let alertmanager = AlertmanagerConfig {
+            urls: vec![web.parse().unwrap()],
+            headers,
+            login: None,
+            ca_file: None,
+            labels: BTreeMap::new(),
+            keep_alive: Span::MINUTE,
+            owners: BTreeMap::new(),
+        };
+        for kind in [
+            ReceiverKind::Webhook(Box::new(webhook)),
+            ReceiverKind::Alertmanager(Box::new(alertmanager)),
+        ] {
+            let target = receiver("web", kind).open(&Templates::default()).unwrap().remove(0);
+            let error = target.send(envelope(&alert, &json, "k")).await.unwrap_err();
+            assert!(error.to_string().contains("invalid token <secret>"), "{error}");
+            assert!(!holds(&format!("{error} {error:?}")), "{value}: {error}");
+        }
     }
     server.abort();
 }

@@ -148,7 +148,7 @@ impl Running {
 
     /// Puts one alert into the outbox, held for every target.
     pub(crate) async fn commit_held(&self, alert: Alert, until: Timestamp, by: &str) {
-        let hold = Some(Hold { until, by: by.to_owned() });
+        let hold = Some(Hold::new(until, by));
         let held = |name: &String| Dispatch { hold: hold.clone(), ..to(name, 0) };
         let deliveries: Vec<Dispatch> = self.names.iter().map(held).collect();
         let commit = move |store: &mut Store| {

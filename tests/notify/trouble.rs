@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use grayflag::engine::alert::{Alert, State};
+use grayflag::notify::alertmanager::AlertmanagerConfig;
 use grayflag::notify::pace::Rate;
-use grayflag::notify::receiver::ReceiverConfig;
+use grayflag::notify::receiver::{ReceiverConfig, ReceiverKind};
 use grayflag::store::RowState;
 use grayflag::time::Span;
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::support::{Running, hook, sample};
+use crate::support::{Running, hook, receiver, sample};
 
 /// What a server does while it is in trouble.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,10 @@ enum Trouble {
     None,
     /// Says this.
     Says(&'static str),
+    /// Says this to whoever speaks of that, and is well to others.
+    SaysTo(&'static str, &'static str),
+    /// The same, but others wait for an answer until all is well.
+    SaysFirst(&'static str, &'static str),
     /// Says nothing, and keeps the connection.
     Hangs,
     /// Reads the request and hangs up.
@@ -72,8 +77,14 @@ async fn serve(
     let request = request(&mut stream).await;
     let now = *trouble.borrow_and_update();
     let answer = match now {
-        Trouble::None => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         Trouble::Says(text) => text,
+        Trouble::SaysTo(text, what) if request.contains(what) => text,
+        Trouble::None | Trouble::SaysTo(..) => OK,
+        Trouble::SaysFirst(text, what) if request.contains(what) => text,
+        Trouble::SaysFirst(..) => {
+            let _ = trouble.changed().await;
+            OK
+        }
         Trouble::HangsUp => return,
         Trouble::Hangs => {
             // Until somebody repairs it, which takes this connection with it.
@@ -81,15 +92,15 @@ async fn serve(
             return;
         }
     };
-    if matches!(now, Trouble::None) {
+    if answer == OK {
         let key = request.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
-        taken.lock().unwrap().push(key.unwrap().to_owned());
+        taken.lock().unwrap().push(key.unwrap_or(&request).to_owned());
     }
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
 
-/// The head of a request, once the whole of it has come.
+/// A request, once the whole of it has come.
 async fn request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -98,7 +109,7 @@ async fn request(stream: &mut TcpStream) -> String {
             let head = head.to_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             if length.is_none_or(|length| length.parse::<usize>().unwrap() <= body.len()) {
-                return head;
+                return text.to_lowercase();
             }
         }
         if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
@@ -107,6 +118,7 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const BUSY: &str = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const BROKEN: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const GARBAGE: &str = "\u{0}\u{1}!! 220 smtp.example.com ESMTP\r\n\r\n<html>";
@@ -269,4 +281,70 @@ async fn a_state_file_that_fails_at_first_delays_delivery_and_does_not_end_it() 
     running.until_empty().await;
     running.stop().await;
     assert_eq!(server.taken().len(), 1);
+}
+
+/// A beginning.
+fn begins(incident: &str) -> Alert {
+    let mut alert = sample("firing");
+    incident.clone_into(&mut alert.incident);
+    alert
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_for_a_rest_has_it_whatever_else_it_takes() {
+    let server = Rough::start(Trouble::SaysFirst(BUSY, "incident-a/")).await;
+    let mut receiver = hook("busy", &server.url);
+    receiver.pace.at_once = 4;
+    let dir = TempDir::new().unwrap();
+    let alerts = ["incident-a", "incident-b", "incident-c"].map(begins);
+    let now = alerts[0].at;
+    let running = Running::start(&dir.path().join("state.db"), &[receiver], now);
+    running.commit(alerts.to_vec()).await;
+    let (board, asked) = (running.board.clone(), Arc::clone(&server.asked));
+    let refused = move |_: &_| board.of("busy").error.is_some() && *asked.lock().unwrap() == 3;
+    running.until("the refusal", refused).await;
+    server.is_well();
+    running.until("the others", |store| store.count(RowState::Done).unwrap() == 2).await;
+    assert_eq!(running.board.of("busy").rest_until, Some(now + Span::from_mins(10)));
+    running.until_empty_in(12).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_kept_alive_holds_up_nothing_else() {
+    let server = Rough::start(Trouble::None).await;
+    let config = AlertmanagerConfig {
+        urls: vec![server.url.parse().unwrap()],
+        headers: Vec::new(),
+        login: None,
+        ca_file: None,
+        labels: BTreeMap::new(),
+        keep_alive: Span::MINUTE,
+        owners: BTreeMap::new(),
+    };
+    let name = format!("am/{}", server.url.trim_start_matches("http://").trim_end_matches('/'));
+    let receivers = [receiver("am", ReceiverKind::Alertmanager(Box::new(config)))];
+    let dir = TempDir::new().unwrap();
+    let alert = begins("incident-a");
+    let running = Running::start(&dir.path().join("state.db"), &receivers, alert.at);
+    running.commit(vec![alert, begins("incident-b")]).await;
+    running.until_empty().await;
+    server.trouble.send_replace(Trouble::SaysTo(BROKEN, "incident-a"));
+    running.pass(Span::from_mins(2));
+    let (board, am) = (running.board.clone(), name.clone());
+    running.until("the failure", move |_| board.of(&am).error.is_some()).await;
+    running.commit(vec![begins("incident-c")]).await;
+    running.until_empty_in(20).await;
+    // The other that is open has its turn too.
+    let before = running.board.of(&name).kept_alive;
+    for _ in 0..100 {
+        running.pass(Span::MINUTE);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        if running.board.of(&name).kept_alive > before {
+            break;
+        }
+    }
+    let board = running.board.clone();
+    running.until("the other kept alive", move |_| board.of(&name).kept_alive > before).await;
+    running.stop().await;
 }

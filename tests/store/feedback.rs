@@ -115,7 +115,11 @@ fn a_daemon_and_a_person_share_the_file() {
     told(&mut daemon, &["two"]);
     drop(daemon);
     let daemon = open(&path);
-    assert_eq!(person.incidents(10).unwrap().len(), 2, "nor does it keep a daemon from starting");
+    assert_eq!(
+        person.incidents(10, None).unwrap().len(),
+        2,
+        "nor does it keep a daemon from starting"
+    );
     drop((person, daemon));
     assert!(Store::open_beside(&path).is_ok(), "and needs none");
 }

@@ -1,7 +1,10 @@
 //! Messages that are held: by a silence, quiet hours, maintenance.
 
 use grayflag::engine::alert::{Alert, State};
-use grayflag::store::{Dispatch, Hold, MessageFilter, RowState, Store, StoreError, Tick, Which};
+use grayflag::matcher::Matcher;
+use grayflag::store::{
+    Dispatch, Draft, Hold, MessageFilter, RowState, Store, StoreError, Tick, Which,
+};
 use grayflag::time::{Span, Timestamp};
 use tempfile::TempDir;
 
@@ -14,7 +17,7 @@ fn minute(n: i64) -> Timestamp {
 
 /// The first alert to a receiver, held until a minute.
 fn held(receiver: &str, until: i64, by: &str) -> Dispatch {
-    let hold = Some(Hold { until: minute(until), by: by.to_owned() });
+    let hold = Some(Hold::new(minute(until), by));
     Dispatch { receiver: receiver.to_owned(), alert: 0, hold }
 }
 
@@ -181,11 +184,11 @@ fn what_arrived_while_it_was_superseded_is_told_to_its_end() {
 fn messages_can_be_retried_and_dropped_by_name() {
     let (_dir, mut store) = written(&[(State::Firing, 0, to("mail/a@example.com", 0))]);
     commit(&mut store, &alert("one", State::Updated, 1), to("hook", 0));
-    commit(&mut store, &alert("one", State::Resolved, 2), held("quiet", 60, "silence 1"));
+    commit(&mut store, &alert("one", State::Updated, 2), held("quiet", 60, "silence 1"));
     let [mail, hook, quiet] = [
         format!("{}/mail/a@example.com", alert("one", State::Firing, 0).id()),
         format!("{}/hook", alert("one", State::Updated, 1).id()),
-        format!("{}/quiet", alert("one", State::Resolved, 2).id()),
+        format!("{}/quiet", alert("one", State::Updated, 2).id()),
     ];
     for id in [&mail, &hook] {
         store.mark_dead(id, minute(3), "status 404").unwrap();
@@ -220,7 +223,7 @@ fn what_is_open_is_repeated_after_a_while() {
     let row = repeat(&store, 6).remove(0);
     assert_eq!((row.id, row.handle), (id(State::Firing, 0), Some("labels".to_owned())));
     assert_eq!(store.told_longest_ago("mail").unwrap(), Some(minute(1)));
-    store.mark_repeated("one", "mail", minute(6), None).unwrap();
+    store.mark_repeated(&repeat(&store, 6)[0], minute(6), None).unwrap();
     assert!(repeat(&store, 10).is_empty());
     assert_eq!(repeat(&store, 0).len(), 1, "the clock was set back");
     // What is not delivered yet does not take the place of what is.
@@ -228,4 +231,109 @@ fn what_is_open_is_repeated_after_a_while() {
     assert_eq!(repeat(&store, 12)[0].id, id(State::Firing, 0));
     commit(&mut store, &alert("one", State::Resolved, 13), held("mail", 600, "silence 1"));
     assert!(repeat(&store, 60).is_empty(), "it is over");
+}
+
+#[test]
+fn what_was_given_up_is_not_sent_again_after_its_end() {
+    let (_dir, mut store) = written(&[(State::Firing, 0, to("mail", 0))]);
+    store.mark_dead(&id(State::Firing, 0), minute(1), "status 401").unwrap();
+    commit(&mut store, &alert("one", State::Resolved, 9), to("mail", 0));
+    store.mark_done(&id(State::Resolved, 9), minute(10), None).unwrap();
+    assert_eq!(store.retry(&Which::Dead(None), minute(20)).unwrap(), 0);
+    assert_eq!(state(&store, State::Firing, 0), RowState::Superseded);
+    let error = store.retry(&Which::One(id(State::Firing, 0)), minute(20)).unwrap_err();
+    assert!(error.to_string().contains("took its place"), "{error}");
+}
+
+#[test]
+fn of_what_is_over_only_the_end_is_sent_again() {
+    let (_dir, mut store) = written(&[(State::Firing, 0, to("mail", 0))]);
+    store.mark_dead(&id(State::Firing, 0), minute(1), "status 401").unwrap();
+    commit(&mut store, &alert("one", State::Resolved, 9), to("mail", 0));
+    store.mark_dead(&id(State::Resolved, 9), minute(10), "status 401").unwrap();
+    assert_eq!(store.retry(&Which::Dead(None), minute(20)).unwrap(), 1);
+    assert_eq!(due(&store, 20), [id(State::Resolved, 9)]);
+}
+
+#[test]
+fn what_is_held_twice_waits_for_the_other() {
+    let both = |first: (i64, &str), second: (i64, &str)| Dispatch {
+        hold: Hold::all([first, second].map(|(until, by)| Hold::new(minute(until), by))),
+        ..to("mail", 0)
+    };
+    let (_dir, mut store) =
+        written(&[(State::Firing, 0, both((60, "quiet hours of mail"), (600, "silence 1")))]);
+    let held = |store: &Store| {
+        let listed = store.messages(&MessageFilter { limit: 9, ..MessageFilter::default() }, START);
+        let row = listed.unwrap().remove(0);
+        (row.next_attempt_at.unwrap(), row.held_by.unwrap())
+    };
+    assert_eq!(held(&store), (minute(600), "silence 1".to_owned()));
+    assert_eq!(store.release("silence 1", minute(30)).unwrap(), 0);
+    assert_eq!(held(&store), (minute(60), "quiet hours of mail".to_owned()));
+    assert!(due(&store, 59).is_empty());
+    assert_eq!(due(&store, 60), [id(State::Firing, 0)]);
+
+    commit(
+        &mut store,
+        &alert("one", State::Updated, 5),
+        both((90, "silence 2"), (80, "silence 3")),
+    );
+    assert_eq!(store.release("silence 3", minute(30)).unwrap(), 0, "the longer one holds it");
+    assert_eq!(held(&store), (minute(90), "silence 2".to_owned()));
+    assert_eq!(store.release("silence 2", minute(30)).unwrap(), 1);
+    assert_eq!(due(&store, 30), [id(State::Updated, 5)]);
+}
+
+#[test]
+fn a_silence_that_ended_while_a_tick_was_decided_holds_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut store = open(&dir.path().join("state.db"));
+    let draft = Draft {
+        matcher: Matcher::default(),
+        all: true,
+        starts_at: START,
+        ends_at: minute(600),
+        comment: "why".to_owned(),
+        by: None,
+    };
+    for _ in 0..2 {
+        store.add_silence(draft.clone(), START).unwrap();
+    }
+    let hold = |by: [&str; 2]| Hold::all(by.map(|by| Hold::new(minute(600), by)));
+    let quiet = Hold::new(minute(60), "quiet hours of hook");
+    store.end_silence(1, minute(1)).unwrap();
+    commit(&mut store, &alert("one", State::Firing, 1), held("mail", 600, "silence 1"));
+    let hook = Hold::all(hold(["silence 1", "silence 1"]).into_iter().chain([quiet]));
+    let hook = Dispatch { receiver: "hook".to_owned(), alert: 0, hold: hook };
+    commit(&mut store, &alert("two", State::Firing, 1), hook);
+    let other = Dispatch { hold: hold(["silence 1", "silence 2"]), ..to("chat", 0) };
+    commit(&mut store, &alert("three", State::Firing, 1), other);
+    assert_eq!(due(&store, 1), [id(State::Firing, 1)]);
+    assert_eq!(store.next_due("hook").unwrap(), Some(minute(60)));
+    assert_eq!(store.next_due("chat").unwrap(), Some(minute(600)));
+}
+
+#[test]
+fn what_was_refused_is_tried_again_while_its_incident_is_open() {
+    let (_dir, mut store) = written(&[(State::Firing, 0, to("mail", 0))]);
+    let every = Span::from_mins(5);
+    let repeat = |store: &Store, at: i64| store.to_repeat(minute(at), every, "mail", 9).unwrap();
+    store.mark_dead(&id(State::Firing, 0), minute(1), "status 401").unwrap();
+    assert!(repeat(&store, 5).is_empty());
+    let row = repeat(&store, 6).remove(0);
+    assert_eq!((&row.id, &row.first), (&id(State::Firing, 0), &id(State::Firing, 0)));
+    // Refused once more, and then taken.
+    store.put_off_repeat(&row, minute(6)).unwrap();
+    assert!(repeat(&store, 10).is_empty());
+    let row = repeat(&store, 11).remove(0);
+    store.mark_repeated(&row, minute(11), Some("labels")).unwrap();
+    assert_eq!(state(&store, State::Firing, 0), RowState::Done);
+    let row = repeat(&store, 16).remove(0);
+    assert_eq!((row.id, row.handle), (id(State::Firing, 0), Some("labels".to_owned())));
+    // What comes after it has its own turn.
+    let (_dir, mut store) = written(&[(State::Firing, 0, to("mail", 0))]);
+    store.mark_dead(&id(State::Firing, 0), minute(1), "status 401").unwrap();
+    commit(&mut store, &alert("one", State::Updated, 2), to("mail", 0));
+    assert!(repeat(&store, 60).is_empty());
 }

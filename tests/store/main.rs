@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use grayflag::engine::alert::{Alert, Severity, State};
-use grayflag::store::{Committed, Dispatch, Limits, RowState, Store, StoreError, Tick, Which};
+use grayflag::store::{
+    Committed, Dispatch, Limits, MessageFilter, RowState, Store, StoreError, Tick, Which,
+};
 use grayflag::time::{Span, Timestamp};
 use tempfile::TempDir;
 
+mod acknowledge;
 mod archive;
 mod changes;
 mod crash;
@@ -181,8 +184,9 @@ fn messages_about_one_incident_keep_their_order() {
         store.message(&firing).unwrap().unwrap(),
         (RowState::Dead, 2, Some("refused".to_owned()))
     );
-    assert_eq!(store.retry(&Which::Dead(None), now).unwrap(), 1);
-    assert_eq!(store.message(&firing).unwrap().unwrap().0, RowState::Pending);
+    // Its end is on its way: a beginning that overtakes it may never end.
+    assert_eq!(store.retry(&Which::Dead(None), now).unwrap(), 0);
+    assert_eq!(store.message(&firing).unwrap().unwrap().0, RowState::Superseded);
 }
 
 #[test]
@@ -303,9 +307,65 @@ fn every_table_keeps_its_limit() {
     assert_eq!(store.count(RowState::Dead).unwrap(), 3);
     assert_eq!(dropped, 15);
     assert_eq!(store.alerts(100).unwrap().len(), 4);
-    assert_eq!(store.incidents(100).unwrap().len(), 8);
+    assert_eq!(store.incidents(100, None).unwrap().len(), 8);
     assert!(store.told("i00").unwrap().is_empty(), "forgotten with its incident");
     assert_eq!(store.told("i18").unwrap().len(), 1);
+    let open = store.incidents(6, Some(true)).unwrap();
+    assert_eq!(open.len(), 6, "whatever was resolved since");
+    let filter = MessageFilter { state: Some("dead"), receiver: None, limit: 10 };
+    let dead = store.messages(&filter, START).unwrap();
+    assert!(dead.iter().all(|row| row.done_at.is_some()));
+}
+
+#[test]
+fn a_chart_is_kept_for_what_waits_and_for_the_newest() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("state.db");
+    let mut store = open(&path);
+    let charts = || {
+        let raw = rusqlite::Connection::open(&path).unwrap();
+        raw.query_row("SELECT count(*) FROM charts", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let chart = grayflag::notify::sample::chart();
+    let tell = |store: &mut Store, state, minute| {
+        let alert = alert("one", state, minute);
+        let tick = Tick {
+            last_tick: alert.at,
+            snapshot: None,
+            alerts: std::slice::from_ref(&alert),
+            charts: std::slice::from_ref(&chart),
+            deliveries: &[to("mail", 0)],
+        };
+        store.commit(&tick).unwrap();
+        format!("{}/mail", alert.id())
+    };
+    let first = tell(&mut store, State::Firing, 0);
+    let second = tell(&mut store, State::Updated, 1);
+    assert_eq!(charts(), 2);
+    store.mark_done(&first, START, None).unwrap();
+    store.mark_dead(&second, START, "status 401").unwrap();
+    tell(&mut store, State::Updated, 2);
+    assert_eq!(charts(), 2, "the one given up may be tried again");
+    store.drop_messages(&Which::One(second)).unwrap();
+    let last = tell(&mut store, State::Resolved, 3);
+    store.mark_done(&last, START, None).unwrap();
+    assert_eq!(charts(), 2);
+}
+
+#[test]
+fn a_command_that_has_the_lock_for_a_moment_keeps_no_daemon_from_starting() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("state.db");
+    drop(open(&path));
+    let command = std::fs::File::options().write(true).open(dir.path().join("state.db.lock"));
+    let command = command.unwrap();
+    command.lock().unwrap();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let daemon = std::thread::spawn(move || answer.send(Store::open(&path).is_ok()).unwrap());
+    answers.recv_timeout(std::time::Duration::from_millis(200)).unwrap_err();
+    drop(command);
+    assert!(answers.recv().unwrap());
+    daemon.join().unwrap();
 }
 
 #[test]

@@ -31,9 +31,12 @@ struct Step {
     /// A bit for each.
     receivers: u8,
     over: bool,
-    /// Until when all of it is held, and by which silence.
-    hold: Option<(i64, u8)>,
+    /// Until when all of it is held, by each silence.
+    holds: Holds,
 }
+
+/// Until when each of two silences holds something.
+type Holds = [Option<i64>; 2];
 
 /// A row as the model knows it.
 #[derive(Clone, Debug)]
@@ -43,15 +46,16 @@ struct Row {
     over: bool,
     state: RowState,
     attempts: u32,
-    hold: Option<(i64, u8)>,
+    holds: Holds,
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let hold = proptest::option::of((0..60_i64, 0..2_u8));
+    let hold = || proptest::option::of(0..60_i64);
+    let holds = [hold(), hold()];
     prop_oneof![
-        8 => (0..30_i64, 0..3_u8, 0..8_u8, any::<bool>(), hold).prop_map(
-            |(minute, incident, receivers, over, hold)| {
-                Op::Commit(Step { minute, incident, receivers, over, hold })
+        8 => (0..30_i64, 0..3_u8, 0..8_u8, any::<bool>(), holds).prop_map(
+            |(minute, incident, receivers, over, holds)| {
+                Op::Commit(Step { minute, incident, receivers, over, holds })
             }
         ),
         1 => (0..2_u8).prop_map(Op::Release),
@@ -72,6 +76,8 @@ struct Model {
     rows: Vec<(String, Row)>,
     /// Incident and receiver, and the first message that was delivered.
     told: BTreeMap<(u8, String), Option<String>>,
+    /// Of each incident the minute of its newest alert, and whether it is over.
+    newest: BTreeMap<u8, (i64, bool)>,
     last_tick: Option<Timestamp>,
 }
 
@@ -84,17 +90,19 @@ impl Model {
     }
 
     fn commit(&mut self, store: &mut Store, step: Step) {
-        let Step { minute, incident, receivers, over, hold } = step;
+        let Step { minute, incident, receivers, over, holds } = step;
         let state = if over { State::Resolved } else { State::Firing };
         let alert = alert(&format!("i{incident}"), state, minute);
         let names: Vec<String> =
             (0..3).filter(|bit| receivers >> bit & 1 == 1).map(|bit| format!("r{bit}")).collect();
         let dispatch = |name: &String| {
-            let until = |(until, by)| Hold {
-                until: START + Span::from_mins(until),
-                by: format!("silence {by}"),
+            let hold = |(by, until): (usize, Option<i64>)| {
+                Some(Hold::new(START + Span::from_mins(until?), format!("silence {by}")))
             };
-            Dispatch { hold: hold.map(until), ..to(name, 0) }
+            Dispatch {
+                hold: Hold::all(holds.into_iter().enumerate().filter_map(hold)),
+                ..to(name, 0)
+            }
         };
         let deliveries: Vec<Dispatch> = names.iter().map(dispatch).collect();
         let tick = Tick {
@@ -109,6 +117,10 @@ impl Model {
         if !self.alerts.insert(alert.id()) {
             return;
         }
+        let newest = self.newest.entry(incident).or_insert((minute, over));
+        if newest.0 <= minute {
+            *newest = (minute, over);
+        }
         for receiver in names {
             let id = format!("{}/{receiver}", alert.id());
             self.put(id, receiver, step);
@@ -116,11 +128,12 @@ impl Model {
     }
 
     fn put(&mut self, id: String, receiver: String, step: Step) {
-        let Step { minute, incident, over, hold, .. } = step;
+        let Step { minute, incident, over, holds, .. } = step;
         let about = |row: &Row| row.incident == incident && row.receiver == receiver;
         let mut superseded = false;
         for (_, row) in self.rows.iter_mut().filter(|(_, row)| about(row)) {
-            let held = row.hold.is_some_and(|(until, _)| until > minute) && row.attempts == 0;
+            let held = row.holds.into_iter().flatten().any(|until| until > minute);
+            let held = held && row.attempts == 0;
             if row.state == RowState::Pending && held {
                 row.state = RowState::Superseded;
                 superseded = true;
@@ -136,7 +149,7 @@ impl Model {
             self.told.entry(key).or_default();
             RowState::Pending
         };
-        let row = Row { incident, receiver, over, state, attempts: 0, hold };
+        let row = Row { incident, receiver, over, state, attempts: 0, holds };
         self.rows.push((id, row));
     }
 
@@ -165,8 +178,9 @@ impl Model {
         let now = START + Span::from_mins(NOW);
         let mut count = 0;
         for (_, row) in self.rows.iter_mut().filter(|(_, row)| row.state == RowState::Pending) {
-            if row.hold.is_some_and(|(until, by)| by == silence && until > NOW) {
-                row.hold = None;
+            let is_held = |row: &Row| row.holds.into_iter().flatten().any(|until| until > NOW);
+            if is_held(row) && row.holds[usize::from(silence)].take().is_some() && !is_held(row) {
+                row.holds = [None; 2];
                 count += 1;
             }
         }
@@ -174,13 +188,24 @@ impl Model {
     }
 
     fn retry(&mut self, store: &mut Store, index: usize) {
+        let row = &self.rows[index].1;
+        let mut later = self.rows[index + 1..].iter().map(|(_, later)| later);
+        let arrived = later.any(|later| {
+            let same = later.incident == row.incident && later.receiver == row.receiver;
+            same && later.state == RowState::Done
+        });
+        let is_over = self.newest[&row.incident].1 && !row.over;
         let (id, row) = &mut self.rows[index];
+        if row.state == RowState::Dead && (arrived || is_over) {
+            row.state = RowState::Superseded;
+        }
         let can = matches!(row.state, RowState::Pending | RowState::Dead);
         let now = START + Span::from_mins(NOW);
         assert_eq!(store.retry(&Which::One(id.clone()), now).is_ok(), can);
         if can {
             row.state = RowState::Pending;
-            row.hold = row.hold.map(|(until, by)| (until.min(NOW), by));
+            let until = row.holds.into_iter().flatten().max();
+            row.holds = [until.map(|until| until.min(NOW)), None];
         }
     }
 

@@ -19,7 +19,7 @@ fn draft(from: i64, to: i64) -> Draft {
         ..Matcher::default()
     };
     let comment = "load test".to_owned();
-    let by = Some("Ada".to_owned());
+    let by = Some("oncall".to_owned());
     Draft { matcher, all: false, starts_at: hours(from), ends_at: hours(to), comment, by }
 }
 
@@ -49,6 +49,18 @@ fn a_silence_is_kept_until_it_is_over_and_listed_after() {
 }
 
 #[test]
+fn a_silence_that_cannot_be_read_stops_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let mut store = Store::open(&path).unwrap();
+    store.add_silence(draft(0, 1), NOW).unwrap();
+    let second = store.add_silence(draft(0, 2), NOW).unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("UPDATE silences SET matchers = 'rot' WHERE number = 1", []).unwrap();
+    assert_eq!(store.open_silences(NOW).unwrap(), [second]);
+}
+
+#[test]
 fn what_a_silence_held_goes_out_when_it_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(&dir.path().join("state.db")).unwrap();
@@ -58,7 +70,7 @@ fn what_a_silence_held_goes_out_when_it_is_ended() {
     let held = |receiver: &str, by: &str| Dispatch {
         receiver: receiver.to_owned(),
         alert: 0,
-        hold: Some(Hold { until: hours(2), by: by.to_owned() }),
+        hold: Some(Hold::new(hours(2), by)),
     };
     let now = Dispatch { receiver: "log".to_owned(), alert: 0, hold: None };
     let deliveries = [held("a", &silence.name()), held("b", "quiet hours of b"), now];
@@ -98,6 +110,14 @@ fn what_cannot_be_a_silence_is_told_with_its_part() {
         (
             (|d| d.matcher = Matcher::default()) as fn(&mut Draft),
             "match says nothing, which would silence everything",
+        ),
+        (
+            |d| d.matcher.service = vec![Pattern::from("x"); 101],
+            "match must have at most 100 values of one key, of at most 200 characters",
+        ),
+        (
+            |d| d.matcher.owner = vec![Pattern::from("x".repeat(201).as_str())],
+            "match must have at most 100 values of one key, of at most 200 characters",
         ),
         (|d| d.all = true, "match does not go with a silence of everything"),
         (|d| d.ends_at = d.starts_at, "ends_at must be after the begin"),

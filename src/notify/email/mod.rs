@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use futures_util::future::BoxFuture;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
@@ -65,6 +67,8 @@ pub(super) struct Email {
     relay: Relay,
     tls: Option<TlsParameters>,
     login: Option<(String, SecretString)>,
+    /// What must not be printed.
+    secrets: Vec<SecretString>,
     attempt: String,
 }
 
@@ -139,6 +143,7 @@ impl Email {
             tls = Some(builder.build().map_err(setup)?);
         }
         let attempt = format!("cannot send mail through `{}:{}`", relay.host, relay.port);
+        let secrets: Vec<SecretString> = config.login.iter().flat_map(unprintable).collect();
         let mail = |to: &Mailbox| Self {
             templates: templates.clone(),
             to: to.clone(),
@@ -146,6 +151,7 @@ impl Email {
             relay: relay.clone(),
             tls: tls.clone(),
             login: config.login.clone(),
+            secrets: secrets.clone(),
             attempt: attempt.clone(),
         };
         let mut seen = BTreeSet::new();
@@ -153,11 +159,20 @@ impl Email {
         Ok(once.map(mail).collect())
     }
 
-    /// A failure, without the password that an answer may repeat.
+    /// A failure, without the login that an answer may repeat.
     fn error(&self, class: Class, retry: Retry, detail: &str) -> NotifyError {
-        let secrets = self.login.iter().map(|(_, password)| password.expose_secret());
+        let secrets = self.secrets.iter().map(SecretString::expose_secret);
         NotifyError::new(class, retry, &self.attempt, detail, secrets)
     }
+}
+
+/// The password, alone and as logins carry it. Without padding, which a server may leave out.
+fn unprintable((user, password): &(String, SecretString)) -> [SecretString; 4] {
+    let password = password.expose_secret();
+    let encoded = |text: &str| BASE64_STANDARD_NO_PAD.encode(text);
+    let plain = encoded(&format!("\0{user}\0{password}"));
+    let pair = encoded(&format!("{user}:{password}"));
+    [plain, pair, encoded(password), password.to_owned()].map(SecretString::from)
 }
 
 impl Channel for Email {

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use secrecy::ExposeSecret as _;
 
 use super::{Email, Tls};
 use crate::notify::error::{Class, NotifyError, Retry};
 
-/// Whole exchange. Longer than the pause with which servers try the patience of senders.
+/// Up to where the server asks for the message. Longer than the pause with which servers try the
+/// patience of senders.
 const TIMEOUT: Duration = Duration::from_secs(45);
+/// From there until the server has taken it (RFC 5321, 4.5.3.2.6): some look for spam meanwhile, and
+/// who does not wait sends the same again and again.
+const TAKEN_TIMEOUT: Duration = Duration::from_secs(600);
 /// For saying goodbye once the message is accepted.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Replies about the sender's login and not about the message: worth another try, because the
@@ -21,29 +27,72 @@ const LOGIN_REPLIES: [u16; 4] = [530, 534, 535, 538];
 impl Email {
     /// Hands a mail over. Returns when the server has taken responsibility for it.
     pub(super) async fn hand_over(&self, mail: &lettre::Message) -> Result<(), NotifyError> {
-        let sent = tokio::time::timeout(TIMEOUT, self.exchange(mail)).await;
-        sent.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} seconds", TIMEOUT.as_secs());
+        let mut connection = self.within(TIMEOUT, self.announce(mail.envelope())).await?;
+        let message = mail.formatted();
+        let taken = async {
+            let taken = connection.message(&message).await;
+            taken.map_err(|error| self.failed(&error, true))
+        };
+        let taken = self.within(TAKEN_TIMEOUT, taken).await;
+        // If it was accepted: whatever happens from here on, it must not be sent again.
+        leave(&mut connection).await;
+        taken.map(|_| ())
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        step: impl Future<Output = Result<T, NotifyError>>,
+    ) -> Result<T, NotifyError> {
+        tokio::time::timeout(limit, step).await.unwrap_or_else(|_| {
+            let detail = format!("no answer within {} seconds", limit.as_secs());
             Err(self.error(Class::Timeout, Retry::Later, &detail))
         })
     }
 
-    async fn exchange(&self, mail: &lettre::Message) -> Result<(), NotifyError> {
+    /// A connection on which the server waits for the message.
+    async fn announce(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, NotifyError> {
         let mut connection = self.connect().await.map_err(|e| self.failed(&e, false))?;
-        if let Some((user, password)) = &self.login {
-            let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
-            if let Err(error) = connection.auth(DEFAULT_MECHANISMS, &credentials).await {
-                connection.abort().await;
-                return Err(self.failed(&error, false));
+        let mut ready = self.log_in(&mut connection).await;
+        if ready.is_ok() {
+            ready = self.address(&mut connection, envelope).await;
+        }
+        if ready.is_err() {
+            leave(&mut connection).await;
+        }
+        ready.map(|()| connection)
+    }
+
+    async fn log_in(&self, connection: &mut AsyncSmtpConnection) -> Result<(), NotifyError> {
+        let Some((user, password)) = &self.login else { return Ok(()) };
+        let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
+        let known = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
+        known.map(|_| ()).map_err(|error| self.failed(&error, false))
+    }
+
+    async fn address(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        envelope: &Envelope,
+    ) -> Result<(), NotifyError> {
+        let mut addresses = envelope.to().iter().chain(envelope.from());
+        let mut parameters = Vec::new();
+        // What is not ASCII in the rest of a mail is encoded.
+        if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                let detail = "an address is not ASCII, and the server takes no such addresses";
+                return Err(self.error(Class::Refused, Retry::Later, detail));
             }
+            parameters.push(MailParameter::SmtpUtfEight);
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
-        let sent = connection.send(mail.envelope(), &mail.formatted()).await;
-        if let Err(error) = sent {
-            return Err(self.failed(&error, true));
+        let refused = |error| self.failed(&error, true);
+        let from = Mail::new(envelope.from().cloned(), parameters);
+        connection.command(from).await.map_err(refused)?;
+        for to in envelope.to() {
+            connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(refused)?;
         }
-        // Accepted: whatever happens from here on, it must not be sent again.
-        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
-        Ok(())
+        connection.command(Data).await.map(|_| ()).map_err(refused)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
@@ -85,4 +134,9 @@ impl Email {
             None => later(Class::Network, &detail),
         }
     }
+}
+
+/// Says goodbye, which changes nothing any more.
+async fn leave(connection: &mut AsyncSmtpConnection) {
+    let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.abort()).await;
 }

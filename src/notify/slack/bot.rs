@@ -255,7 +255,7 @@ impl Bot {
 
     /// Asks, and reads what Slack means: it says 200 to most of what it refuses.
     async fn ask(&self, request: RequestBuilder, now: Timestamp) -> Result<Value, Failed> {
-        let answer = self.poster.ask(request, now).await.map_err(Failed::Error)?;
+        let answer = self.poster.ask_json(request, now).await.map_err(Failed::Error)?;
         let body = answer.json();
         if answer.is_done() && body["ok"].as_bool() == Some(true) {
             return Ok(body);

@@ -16,7 +16,8 @@ impl Store {
     ///
     /// Messages about one incident keep their order: one is due only when those before it are
     /// done, given up or superseded, so that nobody reads of an end before its beginning, and no
-    /// two of the rows given are about the same incident.
+    /// two of the rows given are about the same incident. Only that somebody looks after it does
+    /// not wait for what was held: who was told already calls people meanwhile.
     ///
     /// # Errors
     ///
@@ -41,7 +42,8 @@ impl Store {
                    AND coalesce(o.hold_until, 0) <= :now
                    AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.state = 'pending'
                         AND e.receiver = o.receiver AND e.incident = o.incident
-                        AND e.seq < o.seq)
+                        AND e.seq < o.seq
+                        AND NOT (o.kind = 'acknowledge' AND e.hold_until IS NOT NULL))
                  ORDER BY o.next_attempt_at, o.seq LIMIT :limit",
             )?
             .query_map(
@@ -70,7 +72,8 @@ impl Store {
                      WHERE o.state = 'pending' AND o.receiver = ?1
                        AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.state = 'pending'
                             AND e.receiver = o.receiver AND e.incident = o.incident
-                            AND e.seq < o.seq)",
+                            AND e.seq < o.seq
+                            AND NOT (o.kind = 'acknowledge' AND e.hold_until IS NOT NULL))",
                 )?
                 .query_row([receiver], |row| row.get(0))
                 .optional()?
@@ -80,7 +83,8 @@ impl Store {
     }
 
     /// The newest message that a receiver took about each incident that is open, where that is
-    /// `every` ago or longer: at most `limit`, the longest ago first.
+    /// `every` ago or longer: at most `limit`, the longest ago first. Where it took none and the
+    /// newest was given up so long ago, that one: the receiver may have been mended since.
     ///
     /// # Errors
     ///
@@ -93,19 +97,30 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Outgoing>, StoreError> {
         self.read("read what must be repeated", |c| {
-            // From the incidents, of which few are open. A message that retention has taken is made again of the incident's newest alert. A
-            // time in the future was written before the clock was set back.
+            // From the incidents, of which few are open. A message that retention has taken is
+            // made again of the incident's newest alert. A time in the future was written before
+            // the clock was set back.
             c.prepare_cached(
-                "SELECT coalesce(o.id, t.first), t.receiver, t.incident, coalesce(o.alert, i.alert),
-                        coalesce(o.created_at, i.updated_at), 0, NULL, 'alert', t.first, t.handle,
-                        NULL
+                "SELECT coalesce(o.id, t.first, t.incident || '/' || t.receiver), t.receiver,
+                        t.incident, coalesce(o.alert, i.alert),
+                        coalesce(o.created_at, i.updated_at), 0, NULL, 'alert',
+                        coalesce(t.first, o.id, t.incident || '/' || t.receiver), t.handle, NULL
                  FROM incidents i
                  CROSS JOIN told t ON t.incident = i.id AND t.receiver = :receiver
-                 LEFT JOIN outbox o ON o.seq =
+                 LEFT JOIN outbox o ON o.seq = coalesce(
                     (SELECT max(d.seq) FROM outbox d WHERE d.state = 'done'
-                        AND d.receiver = t.receiver AND d.incident = t.incident)
+                        AND d.kind = 'alert' AND d.receiver = t.receiver
+                        AND d.incident = t.incident),
+                    (SELECT max(d.seq) FROM outbox d WHERE d.state = 'dead'
+                        AND d.kind = 'alert' AND d.receiver = t.receiver
+                        AND d.incident = t.incident))
                  WHERE i.state IN ('firing', 'updated')
-                   AND (t.delivered_at <= :before OR t.delivered_at > :now)
+                   AND (t.delivered_at <= :before OR t.delivered_at > :now
+                        OR (t.delivered_at IS NULL AND o.state = 'dead'
+                            AND coalesce(o.done_at, o.created_at) <= :before
+                            AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.state = 'pending'
+                                AND p.kind = 'alert' AND p.receiver = t.receiver
+                                AND p.incident = t.incident)))
                  ORDER BY t.delivered_at LIMIT :limit",
             )?
             .query_map(
@@ -151,7 +166,11 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<Outgoing> {
         created_at: Timestamp::from_millis(row.get(4)?),
         attempts: row.get(5)?,
         first_attempt_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
-        kind: if kind == "digest" { Kind::Digest } else { Kind::Alert },
+        kind: match kind.as_str() {
+            "digest" => Kind::Digest,
+            "acknowledge" => Kind::Acknowledge,
+            _ => Kind::Alert,
+        },
         first: row.get(8)?,
         handle: row.get(9)?,
         chart: chart.and_then(|bytes| charts::read(&bytes)),

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::RowState;
 use super::due::PUT_OFF_MAX;
+use super::{Hold, Outgoing, RowState};
 use crate::problem::did_you_mean;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
@@ -64,23 +64,44 @@ impl Store {
         })
     }
 
-    /// The receiver has taken again what it was told of an open incident.
+    /// The receiver has taken again what it was told of an open incident, or after all what it
+    /// had refused.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn mark_repeated(
         &mut self,
-        incident: &str,
-        receiver: &str,
+        row: &Outgoing,
         now: Timestamp,
         handle: Option<&str>,
     ) -> Result<(), StoreError> {
         self.write("mark a message as repeated", |tx| {
             tx.execute(
-                "UPDATE told SET delivered_at = ?3, handle = coalesce(?4, handle)
+                "UPDATE outbox SET state = 'done', done_at = ?2, last_error = NULL
+                 WHERE id = ?1 AND state = 'dead'",
+                params![row.id, now.as_millis()],
+            )?;
+            tx.execute(
+                "UPDATE told SET delivered_at = ?3, handle = coalesce(?4, handle),
+                        first = coalesce(first, ?5)
                  WHERE incident = ?1 AND receiver = ?2",
-                params![incident, receiver, now.as_millis(), handle],
+                params![row.incident, row.receiver, now.as_millis(), handle, row.id],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// What was to be repeated was not taken: it takes its turn as if it had been at `told_at`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn put_off_repeat(&mut self, row: &Outgoing, told_at: Timestamp) -> Result<(), StoreError> {
+        self.write("put off what must be repeated", |tx| {
+            tx.execute(
+                "UPDATE told SET delivered_at = ?3 WHERE incident = ?1 AND receiver = ?2",
+                params![row.incident, row.receiver, told_at.as_millis()],
             )
         })?;
         Ok(())
@@ -127,23 +148,21 @@ impl Store {
         Ok(())
     }
 
-    /// Lets what is held for this reason go now; returns how many messages.
+    /// Lets what is held for this reason alone go now, and what is held for others too wait for
+    /// them; returns how many messages go.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn release(&mut self, held_by: &str, now: Timestamp) -> Result<usize, StoreError> {
-        self.write("let held messages go", |tx| {
-            tx.execute(
-                "UPDATE outbox SET hold_until = NULL
-                 WHERE state = 'pending' AND held_by = ?1 AND hold_until > ?2",
-                params![held_by, now.as_millis()],
-            )
-        })
+        self.write("let held messages go", |tx| release(tx, held_by, now))
     }
 
     /// Sends messages anew, as if they were never tried: those that were given up, and one that
     /// waits or is held where it alone is named. Returns how many.
+    ///
+    /// What was given up and is no longer true is superseded: nothing would ever take back a
+    /// beginning that arrives after its end.
     ///
     /// # Errors
     ///
@@ -152,10 +171,13 @@ impl Store {
         let changed = self.write("retry messages", |tx| {
             let mut again = tx.prepare(
                 "UPDATE outbox SET state = 'pending', first_attempt_at = NULL, done_at = NULL,
-                        next_attempt_at = ?2, hold_until = min(hold_until, ?2)
-                 WHERE seq = ?1",
+                        next_attempt_at = ?2, hold_until = min(hold_until, ?2), held_also = NULL
+                 WHERE seq = ?1 AND state != 'superseded'",
             )?;
             let found = undelivered(tx, which)?;
+            for seq in &found {
+                supersede_stale(tx, *seq, now)?;
+            }
             found.iter().map(|seq| again.execute(params![seq, now.as_millis()])).sum()
         })?;
         self.named_exists(which, changed)
@@ -184,7 +206,11 @@ impl Store {
 
     fn no_such_message(&self, id: &str) -> Result<StoreError, StoreError> {
         let hint = if let Some((state, ..)) = self.message(id)? {
-            format!("it is {}: only what waits or was given up can be changed", state.name())
+            let why = match state {
+                RowState::Superseded => "what came after it about the same incident took its place",
+                _ => "only what waits or was given up can be changed",
+            };
+            format!("it is {}: {why}", state.name())
         } else {
             let known: Vec<String> = self.read("read messages", |c| {
                 c.prepare(
@@ -229,6 +255,43 @@ impl Store {
     }
 }
 
+/// What [`Store::release`] does.
+pub(in crate::store) fn release(
+    tx: &Transaction<'_>,
+    held_by: &str,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    let rows: Vec<(i64, Hold)> = tx
+        .prepare(
+            "SELECT seq, hold_until, held_by, held_also FROM outbox
+             WHERE state = 'pending' AND hold_until > ?2
+               AND (held_by = ?1 OR held_also IS NOT NULL)",
+        )?
+        .query_map(params![held_by, now.as_millis()], |row| {
+            let others: Option<String> = row.get(3)?;
+            let until = Timestamp::from_millis(row.get(1)?);
+            Ok((row.get(0)?, Hold::read(until, row.get(2)?, others.as_deref())))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut gone = 0;
+    for (seq, hold) in rows {
+        let left = hold.without(held_by, now);
+        gone += usize::from(left.is_none());
+        // Why it was held stays with what goes.
+        tx.execute(
+            "UPDATE outbox SET hold_until = ?2, held_by = coalesce(?3, held_by), held_also = ?4
+             WHERE seq = ?1",
+            params![
+                seq,
+                left.as_ref().map(|left| left.until.as_millis()),
+                left.as_ref().map(|left| &left.by),
+                left.as_ref().and_then(Hold::others_json)
+            ],
+        )?;
+    }
+    Ok(gone)
+}
+
 /// The rows that a person speaks of and that have not arrived.
 fn undelivered(tx: &Transaction<'_>, which: &Which) -> rusqlite::Result<Vec<i64>> {
     match which {
@@ -245,6 +308,23 @@ fn undelivered(tx: &Transaction<'_>, which: &Which) -> rusqlite::Result<Vec<i64>
             .query_map([receiver], |row| row.get(0))?
             .collect(),
     }
+}
+
+/// Supersedes a message that was given up, where something later about the same incident arrived
+/// or the incident is over, which only its end may still tell.
+fn supersede_stale(tx: &Transaction<'_>, seq: i64, now: Timestamp) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE outbox SET state = 'superseded', done_at = ?2
+         WHERE seq = ?1 AND state = 'dead' AND kind = 'alert'
+           AND (EXISTS (SELECT 1 FROM outbox l WHERE l.state = 'done'
+                    AND l.receiver = outbox.receiver AND l.incident = outbox.incident
+                    AND l.seq > outbox.seq)
+                OR (iif(json_valid(alert), alert ->> 'state', '') != 'resolved'
+                    AND EXISTS (SELECT 1 FROM incidents i WHERE i.id = outbox.incident
+                        AND i.state = 'resolved')))",
+        params![seq, now.as_millis()],
+    )?;
+    Ok(())
 }
 
 /// A message arrived that was in hand when it was superseded: whoever has it must hear of the

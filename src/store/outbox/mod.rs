@@ -9,14 +9,18 @@ mod due;
 mod list;
 mod marks;
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Transaction, params};
 
 use crate::engine::alert::{Alert, State};
 use crate::engine::chart::Chart;
+use crate::store::silences;
 use crate::time::Timestamp;
 
 pub use list::{ListedMessage, MessageFilter};
 pub use marks::Which;
+pub(super) use marks::release;
 
 /// A message to be put into the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct Dispatch {
     pub hold: Option<Hold>,
 }
 
-/// Why a message waits.
+/// Why a message waits: for what holds it longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Not sent before.
@@ -37,6 +41,55 @@ pub struct Hold {
     /// For people, and to let it go early: `silence 3`, `quiet hours of oncall`,
     /// `maintenance backup`.
     pub by: String,
+    /// What holds it as well, and not longer: it still does when this ends early.
+    pub others: Vec<Hold>,
+}
+
+impl Hold {
+    /// One reason alone.
+    pub fn new(until: Timestamp, by: impl Into<String>) -> Self {
+        Self { until, by: by.into(), others: Vec::new() }
+    }
+
+    /// All of them at once; the first of two that last as long counts.
+    pub fn all(holds: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut parts: Vec<Self> = holds.into_iter().flat_map(Self::parts).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.until));
+        let mut names = BTreeSet::new();
+        parts.retain(|part| names.insert(part.by.clone()));
+        let mut parts = parts.into_iter();
+        let longest = parts.next()?;
+        Some(Self { others: parts.collect(), ..longest })
+    }
+
+    /// Its reasons, one by one.
+    fn parts(mut self) -> Vec<Self> {
+        let mut others: Vec<Self> =
+            std::mem::take(&mut self.others).into_iter().flat_map(Self::parts).collect();
+        others.insert(0, self);
+        others
+    }
+
+    /// The other reasons as the file keeps them; none where there are none.
+    fn others_json(&self) -> Option<String> {
+        let pairs: Vec<(i64, &str)> =
+            self.others.iter().map(|other| (other.until.as_millis(), other.by.as_str())).collect();
+        // Numbers and texts always become JSON.
+        (!pairs.is_empty()).then(|| serde_json::to_string(&pairs).unwrap_or_default())
+    }
+
+    /// As the file keeps it. What nobody can read there holds nothing.
+    fn read(until: Timestamp, by: String, others: Option<&str>) -> Self {
+        let pairs: Vec<(i64, String)> =
+            others.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let other = |(until, by)| Self::new(Timestamp::from_millis(until), by);
+        Self { until, by, others: pairs.into_iter().map(other).collect() }
+    }
+
+    /// Without one reason, and without those that are over.
+    fn without(self, by: &str, now: Timestamp) -> Option<Self> {
+        Self::all(self.parts().into_iter().filter(|part| part.by != by && now < part.until))
+    }
 }
 
 /// What a message carries.
@@ -46,6 +99,8 @@ pub enum Kind {
     Alert,
     /// News of a day or week.
     Digest,
+    /// That somebody looks after an incident.
+    Acknowledge,
 }
 
 /// A message on its way.
@@ -64,7 +119,7 @@ pub struct Outgoing {
     pub handle: Option<String>,
     /// What it carries.
     pub kind: Kind,
-    /// The alert or digest as JSON.
+    /// The alert, digest or acknowledgement as JSON.
     pub alert: String,
     /// What can be drawn of it.
     pub chart: Option<Chart>,
@@ -115,11 +170,13 @@ pub(super) fn put(
     json: &str,
     delivery: &Dispatch,
 ) -> rusqlite::Result<usize> {
-    let Dispatch { receiver, hold, .. } = delivery;
+    let receiver = &delivery.receiver;
+    let hold = in_force(tx, delivery.hold.as_ref())?;
     let id = format!("{}/{receiver}", alert.id());
     let superseded = supersede(tx, alert, receiver)?;
     let hold_until = hold.as_ref().map(|hold| hold.until.as_millis());
     let held_by = hold.as_ref().map(|hold| &hold.by);
+    let held_also = hold.as_ref().and_then(Hold::others_json);
     let unheard_end =
         superseded > 0 && alert.state == State::Resolved && !knows(tx, &alert.incident, receiver)?;
     let state = if unheard_end { RowState::Superseded } else { RowState::Pending };
@@ -137,8 +194,8 @@ pub(super) fn put(
     let at = alert.at.as_millis();
     tx.execute(
         "INSERT OR IGNORE INTO outbox (id, receiver, incident, alert, created_at, hold_until,
-                                       held_by, next_attempt_at, state, done_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5, ?8, ?9)",
+                                       held_by, held_also, next_attempt_at, state, done_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?5, ?9, ?10)",
         params![
             id,
             receiver,
@@ -147,10 +204,32 @@ pub(super) fn put(
             at,
             hold_until,
             held_by,
+            held_also,
             state.name(),
             unheard_end.then_some(at)
         ],
     )
+}
+
+/// A hold without the silences that were ended since it was decided, by another process perhaps:
+/// nobody would let the message go any more.
+fn in_force(tx: &Transaction<'_>, hold: Option<&Hold>) -> rusqlite::Result<Option<Hold>> {
+    let Some(hold) = hold else { return Ok(None) };
+    let mut parts = Vec::new();
+    for part in hold.clone().parts() {
+        let ended = match silences::number(&part.by) {
+            Some(number) => tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM silences WHERE number = ?1 AND ends_at < ?2)",
+                params![number, part.until.as_millis()],
+                |row| row.get(0),
+            )?,
+            None => false,
+        };
+        if !ended {
+            parts.push(part);
+        }
+    }
+    Ok(Hold::all(parts))
 }
 
 /// Takes held rows that are older than an alert out of its way; returns how many.

@@ -22,6 +22,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use grayflag::engine::alert::Alert;
+use grayflag::engine::chart::Chart;
 use grayflag::notify::discord::DiscordConfig;
 use grayflag::notify::error::NotifyError;
 use grayflag::notify::opsgenie::OpsgenieConfig;
@@ -227,9 +228,19 @@ async fn send(
     alert: &Alert,
     handle: Option<&str>,
 ) -> Result<Receipt, NotifyError> {
+    send_charted(target, alert, None, handle).await
+}
+
+/// The same with what can be drawn of it.
+async fn send_charted(
+    target: &Target,
+    alert: &Alert,
+    chart: Option<&Chart>,
+    handle: Option<&str>,
+) -> Result<Receipt, NotifyError> {
     let (json, key) = (alert.to_json(), alert.id());
     let first = if handle.is_some() { "the first" } else { &key };
-    let content = Content::Alert(alert, None);
+    let content = Content::Alert(alert, chart);
     let now = alert.at;
     target.send(Envelope { content, json: &json, key: &key, first, handle, now }).await
 }

@@ -64,7 +64,7 @@ async fn each_refusal_means_what_it_should() {
     let after = Retry::After(Span::from_secs(35));
     for (answer, class, retry, told) in [
         (says(429, &limited), Class::Busy, after, "retry after 35"),
-        (says(400, &moved), Class::Refused, Retry::Never, "hint: write `chat_id = -100987`"),
+        (says(400, &moved), Class::Refused, Retry::Never, "write `chat_id = \"-100987\"`"),
         (
             refusal(400, "Bad Request: chat not found"),
             Class::Refused,

@@ -1,0 +1,61 @@
+//! `GET /api/v1/status`: how far detection is, and how receivers fare.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Api;
+use super::exchange::{json, store_problem};
+use super::problem::Refusal;
+use crate::notify::status::Status;
+use crate::store::{RowState, Store, StoreError};
+use crate::time::Timestamp;
+
+#[derive(Serialize)]
+struct Standing {
+    version: &'static str,
+    ready: bool,
+    /// The newest tick that was written; none before the first.
+    last_tick: Option<Timestamp>,
+    /// Every target, since the start.
+    receivers: BTreeMap<String, Status>,
+    outbox: Outbox,
+}
+
+/// Messages in the state file.
+#[derive(Serialize)]
+struct Outbox {
+    /// On their way, and not held.
+    pending: u64,
+    /// Waiting for a silence, maintenance or quiet hours to end.
+    held: u64,
+    /// Given up.
+    dead: u64,
+}
+
+impl Outbox {
+    fn of(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
+        let pending = store.waiting_count(now)?;
+        let held = store.pending_count()?.saturating_sub(pending);
+        Ok(Self { pending, held, dead: store.count(RowState::Dead)? })
+    }
+}
+
+/// How it stands.
+pub(super) async fn status(State(api): State<Api>) -> Result<Response, Refusal> {
+    let now = (api.now)();
+    let found = api.store.with(move |store| Ok((store.last_tick()?, Outbox::of(store, now)?)));
+    let (last_tick, outbox) = found.await.map_err(|problem| store_problem(&problem))?;
+    let standing = Standing {
+        version: env!("CARGO_PKG_VERSION"),
+        ready: api.ready.load(Ordering::Relaxed),
+        last_tick,
+        receivers: api.receivers.all(),
+        outbox,
+    };
+    Ok(json(StatusCode::OK, &standing))
+}

@@ -1,0 +1,78 @@
+//! How the daemon stands, over the API.
+
+use grayflag::notify::delivery::Delivery;
+use grayflag::notify::post::PostConfig;
+use grayflag::notify::receiver::{PaceConfig, ReceiverConfig, ReceiverKind};
+use grayflag::notify::templates::Templates;
+use grayflag::notify::webhook::WebhookConfig;
+use grayflag::store::{Dispatch, Hold};
+use secrecy::SecretString;
+
+use super::*;
+
+fn hook(name: &str) -> ReceiverConfig {
+    // Nobody listens there.
+    let url = SecretString::from("http://127.0.0.1:1/");
+    let post = PostConfig { url, headers: Vec::new(), ca_file: None };
+    let kind = ReceiverKind::Webhook(Box::new(WebhookConfig { post, signing_secret: None }));
+    ReceiverConfig { name: name.to_owned(), kind, pace: PaceConfig::default() }
+}
+
+#[tokio::test]
+async fn the_status_says_how_far_it_is_and_how_receivers_fare() {
+    let stop = CancellationToken::new();
+    let _ends = stop.clone().drop_guard();
+    let served = Served::start_with(
+        |_| {},
+        |store| {
+            let targets = ["away", "idle"].iter();
+            let targets = targets.flat_map(|name| hook(name).open(&Templates::default()).unwrap());
+            let delivery = Delivery::new(store.clone(), targets.collect(), Arc::new(|| NOW), 1);
+            let board = delivery.status();
+            tokio::spawn(delivery.run(stop.clone()));
+            board
+        },
+    )
+    .await;
+    let (status, first) = served.get("/api/v1/status").await;
+    assert_eq!(status, StatusCode::OK, "{first}");
+    let idle = json!({
+        "sent": 0, "kept_alive": 0, "failed": {}, "dead": 0, "not_laid_out": 0,
+        "sent_at": null, "error": null, "rest_until": null
+    });
+    let nothing = json!({
+        "version": env!("CARGO_PKG_VERSION"), "ready": false, "last_tick": null,
+        "receivers": {"away": idle, "idle": idle},
+        "outbox": {"pending": 0, "held": 0, "dead": 0}
+    });
+    assert_eq!(first, nothing);
+
+    served.api.set_ready(true);
+    let mut alert = sample::alerts().swap_remove(0);
+    alert.at = NOW;
+    let last_tick = NOW;
+    let commit = move |store: &mut Store| {
+        let hold = Hold::new(NOW + Span::HOUR, "silence 1");
+        let to = |receiver: &str, hold| Dispatch { receiver: receiver.to_owned(), alert: 0, hold };
+        let deliveries = [to("away", None), to("idle", Some(hold))];
+        let alerts = std::slice::from_ref(&alert);
+        let (charts, deliveries) = (&[], &deliveries);
+        store.commit(&Tick { last_tick, snapshot: None, alerts, charts, deliveries })
+    };
+    served.store.with(commit).await.unwrap();
+    served.store.news();
+    let tried = async {
+        loop {
+            let (_, standing) = served.get("/api/v1/status").await;
+            if !standing["receivers"]["away"]["error"].is_null() {
+                return standing;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let standing = tokio::time::timeout(Duration::from_secs(20), tried).await.unwrap();
+    assert_eq!(standing["last_tick"], last_tick.to_string());
+    assert_eq!((&standing["ready"], &standing["receivers"]["idle"]), (&json!(true), &idle));
+    assert_eq!(standing["receivers"]["away"]["failed"], json!({"network": 1}));
+    assert_eq!(standing["outbox"], json!({"pending": 1, "held": 1, "dead": 0}));
+}
