@@ -121,7 +121,7 @@ pub fn outbox(config: &Config, args: OutboxArgs, out: &mut dyn Write) -> Result<
             let count = store.retry(&which, clock::now()).map_err(Failure::of)?;
             writeln!(
                 out,
-                "{} on the way again; a daemon that runs looks within 10 s",
+                "{} on the way again; a daemon that runs looks within 10 s, or once the receiver has rested",
                 many(count)
             )?;
             Ok(())

@@ -173,11 +173,7 @@ impl Store {
     pub fn open_silences(&self, at: Timestamp) -> Result<Vec<Silence>, StoreError> {
         self.read("read silences", |c| {
             c.prepare_cached("SELECT * FROM silences WHERE ends_at > ?1 ORDER BY ends_at, number")?
-                .query_map([at.as_millis()], |row| {
-                    let skip =
-                        |problem: &_| warn!(%problem, "a silence cannot be read and is skipped");
-                    Ok(read(row).inspect_err(skip).ok())
-                })?
+                .query_map([at.as_millis()], readable)?
                 .filter_map(Result::transpose)
                 .collect()
         })
@@ -187,11 +183,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// When the file cannot be read. A silence that cannot be is left out.
     pub fn silences(&self, limit: u32) -> Result<Vec<Silence>, StoreError> {
         self.read("read silences", |c| {
             c.prepare("SELECT * FROM silences ORDER BY number DESC LIMIT ?1")?
-                .query_map([limit], read)?
+                .query_map([limit], readable)?
+                .filter_map(Result::transpose)
                 .collect()
         })
     }
@@ -220,6 +217,13 @@ impl Store {
         })?;
         ended.ok_or(StoreError::NoSuchSilence { number })
     }
+}
+
+/// A silence, or nothing where the row cannot be read: it hides no other.
+#[expect(clippy::unnecessary_wraps, reason = "a query's mapping answers so")]
+fn readable(row: &Row<'_>) -> rusqlite::Result<Option<Silence>> {
+    let skip = |problem: &_| warn!(%problem, "a silence cannot be read and is skipped");
+    Ok(read(row).inspect_err(skip).ok())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Silence> {
