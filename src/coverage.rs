@@ -162,26 +162,26 @@ fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Ser
     let has = |rows: &BTreeMap<String, BTreeSet<String>>, signal: &Signal| {
         rows.get(&signal.name).is_some_and(|services| services.contains(service))
     };
+    let with = |rows| rules.signals.iter().filter(move |signal| has(rows, signal));
+    let live: Vec<&Signal> = with(&rows.now).collect();
+    let earlier: Vec<&Signal> = with(&rows.before).collect();
     let covered = |role: Role| {
-        let of_role = || rules.signals.iter().filter(|signal| signal.role == role);
-        let bound: Vec<&Signal> = of_role().filter(|signal| has(&rows.now, signal)).collect();
-        let silent: Vec<&Signal> = of_role().filter(|signal| has(&rows.before, signal)).collect();
+        let of_role = |signals: &[&Signal]| -> Vec<String> {
+            let signals = signals.iter().filter(|signal| signal.role == role);
+            signals.map(|signal| signal.name.clone()).collect()
+        };
+        let (bound, silent) = (of_role(&live), of_role(&earlier));
         let (state, signals) = match (bound.is_empty(), silent.is_empty()) {
             (false, _) => (State::Bound, bound),
             (true, false) => (State::Silent, silent),
             (true, true) => (State::Missing, Vec::new()),
         };
-        let signals = signals.into_iter().map(|signal| signal.name.clone()).collect();
         Covered { role: role.name().to_owned(), state, signals }
     };
     let roles_seen: Vec<Covered> = roles.iter().map(|role| covered(*role)).collect();
-    let seen = |role: Role| covered(role).state == State::Bound;
-    let broken_down =
-        rules.signals.iter().any(|signal| signal.breakdown.is_some() && has(&rows.now, signal));
-    let peers = rules
-        .signals
-        .iter()
-        .any(|s| s.role == Role::CacheHit && s.peer.is_some() && has(&rows.now, s));
+    let seen = |role: Role| live.iter().any(|signal| signal.role == role);
+    let broken_down = live.iter().any(|signal| signal.breakdown.is_some());
+    let peers = live.iter().any(|signal| signal.role == Role::CacheHit && signal.peer.is_some());
     let deploys = !rules.changes.is_empty() || !rules.told.is_empty();
     let questions = QUESTIONS.iter().map(|(question, needs)| {
         let answered = match needs {

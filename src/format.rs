@@ -33,21 +33,48 @@ pub fn optional(now: Option<f64>, unit: Option<&str>) -> String {
     now.map_or_else(|| "no data".to_owned(), |v| value(v, unit))
 }
 
-/// What others wrote, in one line of at most so many characters: without control characters, and
-/// without those that turn the direction of writing.
+/// What others wrote, in one line of at most so many characters of what can be seen: nothing in it
+/// can end a header, colour a terminal, turn the direction of writing or hide in a name.
 pub fn one_line(text: &str, chars_max: usize) -> String {
-    let turns = |c: &char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain = |c: char| if c.is_whitespace() || c.is_control() { ' ' } else { c };
     // A bound before any work: white space that goes may be most of it, but not without end.
     let read = text.chars().take(4 * chars_max);
-    let line: String = read.filter(|c| !turns(c)).map(plain).collect();
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= chars_max {
-        return line;
+    let line: String = read.filter(|c| !is_invisible(*c)).map(plain).collect();
+    clip(&line.split_whitespace().collect::<Vec<_>>().join(" "), chars_max)
+}
+
+/// A text of at most so many characters; one that is cut ends in `…`.
+pub fn clip(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
     }
-    let mut short: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    let mut short: String = text.chars().take(chars_max.saturating_sub(1)).collect();
     short.push('…');
     short
+}
+
+/// Characters that show nothing and change what others show: soft hyphen, fillers, zero-width and
+/// direction marks, joiners, variation selectors, annotations, tags (Unicode Technical Report 36,
+/// section 2.10).
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// A share of one as per cent.

@@ -96,7 +96,7 @@ pub struct ListArgs {
 }
 
 pub(super) fn severity(text: &str) -> Result<Severity, String> {
-    let words = [Severity::Notice, Severity::Warning, Severity::Critical].map(Severity::name);
+    let words = Severity::ALL.map(Severity::name);
     Severity::from_name(text)
         .ok_or_else(|| did_you_mean(text, words, "it can be").unwrap_or_default())
 }

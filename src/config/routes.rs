@@ -14,13 +14,6 @@ use crate::rules::{Names, Service};
 /// More routes than this are refused: each alert is held against all of them.
 pub const ROUTES_MAX: usize = 1_000;
 
-/// The words for severities.
-const SEVERITIES: [(&str, Severity); 3] = [
-    ("notice", Severity::Notice),
-    ("warning", Severity::Warning),
-    ("critical", Severity::Critical),
-];
-
 /// What routes can speak of.
 pub(super) struct Known<'a> {
     /// Names of receivers.
@@ -108,7 +101,7 @@ fn route(table: Table<'_>, known: &Known<'_>) -> Route {
 
 /// Reads what an alert must be like.
 fn matcher(table: &Table<'_>, known: &Known<'_>) -> Matcher {
-    let severity = table.choices("severity", &SEVERITIES).unwrap_or_default();
+    let severity = table.choices("severity", &Severity::named()).unwrap_or_default();
     let service = patterns(table, "service", table.texts("service"));
     let signal = patterns(table, "signal", table.texts("signal"));
     let causes = table.texts("cause");
@@ -175,7 +168,7 @@ fn labels_of(table: &Table<'_>) -> BTreeMap<String, Vec<Pattern>> {
 /// Reads `quiet` of a receiver.
 pub(super) fn quiet(table: &Table<'_>, usual: &TimeZone) -> Option<Quiet> {
     let table = table.table("quiet")?;
-    let except = table.choices("except", &SEVERITIES);
+    let except = table.choices("except", &Severity::named());
     let schedule = table.required("hours", |table, _| schedule(table, usual));
     table.finish();
     Some(Quiet { schedule: schedule?, except: except.unwrap_or_else(|| vec![Severity::Critical]) })

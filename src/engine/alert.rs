@@ -183,6 +183,14 @@ pub struct BreakdownValue {
 }
 
 impl Severity {
+    /// Every severity, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Notice, Self::Warning, Self::Critical];
+
+    /// Every severity behind its name, for choices in files.
+    pub fn named() -> [(&'static str, Self); 3] {
+        Self::ALL.map(|severity| (severity.name(), severity))
+    }
+
     /// The name used in alerts and routes.
     pub const fn name(self) -> &'static str {
         match self {
@@ -194,7 +202,7 @@ impl Severity {
 
     /// The severity of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Notice, Self::Warning, Self::Critical].into_iter().find(|s| s.name() == name)
+        Self::ALL.into_iter().find(|s| s.name() == name)
     }
 }
 

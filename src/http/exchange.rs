@@ -1,10 +1,11 @@
 //! What all handlers do alike: JSON in, JSON out, and the store's refusals in the client's terms.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::Query;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BODY_BYTES_MAX;
@@ -53,13 +54,56 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// What the client is told when the store does not do it.
 pub(super) fn store_problem(problem: &StoreError) -> Refusal {
-    if let StoreError::NoSuchIncident { incident, hint } = problem {
-        let detail = format!("there is no incident `{incident}`; {hint}");
-        return Refusal::new(StatusCode::NOT_FOUND, detail);
-    }
+    let (status, detail) = match problem {
+        StoreError::NoSuchIncident { incident, hint } => {
+            (StatusCode::NOT_FOUND, format!("there is no incident `{incident}`; {hint}"))
+        }
+        StoreError::NoSuchSilence { number } => {
+            let hint = "`GET /api/v1/silences` lists them";
+            (StatusCode::NOT_FOUND, format!("there is no silence {number}; {hint}"))
+        }
+        StoreError::TooManySilences => {
+            (StatusCode::CONFLICT, problem.to_string().replace("\nhint: ", "; "))
+        }
+        _ => return broken_store(problem),
+    };
+    Refusal::new(status, detail)
+}
+
+fn broken_store(problem: &StoreError) -> Refusal {
     tracing::error!(class = problem.class(), %problem, "the API cannot use the state file");
     let detail = "the state file cannot be used; the log says why";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+/// The parameters of a list of what may be over.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParams {
+    limit: Option<String>,
+    open: Option<String>,
+}
+
+/// How many entries are asked for, and which; `words` says what `open` can be.
+///
+/// # Errors
+///
+/// Other parameters, one given twice, or a value that is none.
+pub(super) fn listing(
+    params: Result<Query<ListParams>, QueryRejection>,
+    words: &str,
+) -> Result<(u32, Option<bool>), Refusal> {
+    let Query(params) = params.map_err(|_| {
+        let detail = "the parameters are `limit` and `open`, each once";
+        Refusal::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    let limit = limit(params.limit.as_deref())?;
+    let refuse = |_| {
+        let detail = format!("must be {words}");
+        Refusal::fields(vec![Field { pointer: "open".to_owned(), detail }])
+    };
+    let open = params.open.map(|text| text.parse().map_err(refuse)).transpose()?;
+    Ok((limit, open))
 }
 
 /// The parameter `limit`.

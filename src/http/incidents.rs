@@ -8,12 +8,12 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Api;
-use super::exchange::{json, json_body, limit, store_problem};
-use super::parse::{Reader, Wrong};
+use super::exchange::{ListParams, json, json_body, listing, store_problem};
+use super::parse::{Reader, Wrong, object};
 use super::problem::{Field, Refusal};
 use crate::series::Verdict;
 use crate::store::{Acknowledged, CauseError, OPINION_CHARS_MAX, Opinion, Said};
@@ -21,14 +21,6 @@ use crate::time::Timestamp;
 
 /// What feedback can say.
 const FIELDS: [&str; 4] = ["verdict", "cause", "note", "by"];
-
-/// Which incidents are asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Params {
-    limit: Option<String>,
-    open: Option<String>,
-}
 
 /// Feedback as it was kept.
 #[derive(Serialize)]
@@ -49,14 +41,10 @@ struct LookedAfter {
 /// Incidents, the latest changed first.
 pub(super) async fn list(
     State(api): State<Api>,
-    params: Result<Query<Params>, QueryRejection>,
+    params: Result<Query<ListParams>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(params) = params.map_err(|_| {
-        let detail = "the parameters are `limit` and `open`, each once";
-        Refusal::new(StatusCode::BAD_REQUEST, detail)
-    })?;
-    let limit = limit(params.limit.as_deref())?;
-    let open = open(params.open.as_deref())?;
+    let words = "`true` for those that go on, or `false` for those that are over";
+    let (limit, open) = listing(params, words)?;
     let found = api.store.with(move |store| store.summaries(limit, open)).await;
     let listed = found.map_err(|problem| store_problem(&problem))?;
     if listed.unreadable > 0 && !api.told_unreadable.swap(true, Ordering::Relaxed) {
@@ -119,11 +107,7 @@ pub(super) async fn acknowledge(
 
 /// Who looks after an incident, if a body says so.
 fn name(body: &Value) -> Result<Option<String>, Vec<Field>> {
-    let mut wrong = Wrong::default();
-    let Value::Object(object) = body else {
-        wrong.add("", "expected an object");
-        return Err(wrong.0);
-    };
+    let (object, mut wrong) = (object(body)?, Wrong::default());
     let mut read = Reader { object, place: "", wrong: &mut wrong };
     read.no_others(&["by"]);
     let by = if read.has("by") { read.text("by", OPINION_CHARS_MAX) } else { None };
@@ -135,25 +119,13 @@ fn incident(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> 
     id.map(|Path(id)| id).map_err(wrong)
 }
 
-fn open(text: Option<&str>) -> Result<Option<bool>, Refusal> {
-    let refuse = || {
-        let detail = "must be `true` for those that go on, or `false` for those that are over";
-        Refusal::fields(vec![Field { pointer: "open".to_owned(), detail: detail.to_owned() }])
-    };
-    text.map(|text| text.parse().map_err(|_| refuse())).transpose()
-}
-
 /// Reads what a person says about an incident at an instant.
 fn opinion(
     body: &Value,
     (incident, at): (String, Timestamp),
     causes: &[String],
 ) -> Result<Opinion, Vec<Field>> {
-    let mut wrong = Wrong::default();
-    let Value::Object(object) = body else {
-        wrong.add("", "expected an object");
-        return Err(wrong.0);
-    };
+    let (object, mut wrong) = (object(body)?, Wrong::default());
     let mut read = Reader { object, place: "", wrong: &mut wrong };
     read.no_others(&FIELDS);
     let word = object.get("verdict").and_then(Value::as_str);

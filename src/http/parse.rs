@@ -60,6 +60,15 @@ impl Wrong {
     }
 }
 
+/// A body that must be an object.
+pub(super) fn object(body: &Value) -> Result<&Map<String, Value>, Vec<Field>> {
+    body.as_object().ok_or_else(|| {
+        let mut wrong = Wrong::default();
+        wrong.add("", "expected an object");
+        wrong.0
+    })
+}
+
 fn change(
     object: &Map<String, Value>,
     place: &str,

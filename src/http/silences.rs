@@ -7,16 +7,16 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Api;
-use super::exchange::{json, json_body, limit, store_problem};
-use super::parse::{Reader, Wrong};
+use super::exchange::{ListParams, json, json_body, listing, store_problem};
+use super::parse::{Reader, Wrong, object};
 use super::problem::{Field, Refusal};
 use crate::engine::alert::Severity;
 use crate::matcher::{Matcher, Pattern, VALUE_CHARS_MAX, VALUES_MAX};
-use crate::store::{Draft, Silence, StoreError};
+use crate::store::{Draft, Silence};
 use crate::time::Timestamp;
 
 /// What a silence can say.
@@ -25,14 +25,6 @@ const FIELDS: [&str; 7] = ["match", "all", "starts_at", "ends_at", "for", "comme
 const KEYS: [&str; 6] = ["severity", "service", "owner", "cause", "signal", "label"];
 /// Characters that are read of a comment or name; how long they may be is the draft's to say.
 const TEXT_CHARS_MAX: usize = 2_000;
-
-/// Which silences are asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Params {
-    limit: Option<String>,
-    open: Option<String>,
-}
 
 #[derive(Serialize)]
 struct Listed {
@@ -50,25 +42,13 @@ struct Ended {
 /// Silences: those that are not over, or the newest of all.
 pub(super) async fn list(
     State(api): State<Api>,
-    params: Result<Query<Params>, QueryRejection>,
+    params: Result<Query<ListParams>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(params) = params.map_err(|_| {
-        let detail = "the parameters are `limit` and `open`, each once";
-        Refusal::new(StatusCode::BAD_REQUEST, detail)
-    })?;
-    let limit = limit(params.limit.as_deref())?;
-    let all = match params.open.as_deref() {
-        None | Some("true") => false,
-        Some("false") => true,
-        Some(_) => {
-            let detail = "must be `true` for those that are not over, or `false` for all";
-            let pointer = "open".to_owned();
-            return Err(Refusal::fields(vec![Field { pointer, detail: detail.to_owned() }]));
-        }
-    };
+    let words = "`true` for those that are not over, or `false` for all";
+    let (limit, open) = listing(params, words)?;
     let now = (api.now)();
     let found = api.store.with(move |store| {
-        if all {
+        if open == Some(false) {
             return store.silences(limit);
         }
         let mut open = store.open_silences(now)?;
@@ -89,10 +69,7 @@ pub(super) async fn add(
     let now = (api.now)();
     let draft = draft(&value, now).map_err(Refusal::fields)?;
     let kept = api.store.with(move |store| store.add_silence(draft, now)).await;
-    let silence = kept.map_err(|problem| match problem {
-        StoreError::TooManySilences => Refusal::new(StatusCode::CONFLICT, one_line(&problem)),
-        other => store_problem(&other),
-    })?;
+    let silence = kept.map_err(|problem| store_problem(&problem))?;
     let matches = silence.matcher.to_string();
     tracing::info!(silence = silence.number, matches, until = %silence.ends_at, "silence");
     Ok(json(StatusCode::CREATED, &silence))
@@ -108,29 +85,15 @@ pub(super) async fn end(
         .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "a silence is called by its number"))?;
     let now = (api.now)();
     let ended = api.store.with(move |store| store.end_silence(number, now)).await;
-    let (silence, released) = ended.map_err(|problem| match problem {
-        StoreError::NoSuchSilence { .. } => {
-            let detail = format!("there is no silence {number}; `GET /api/v1/silences` lists them");
-            Refusal::new(StatusCode::NOT_FOUND, detail)
-        }
-        other => store_problem(&other),
-    })?;
+    let (silence, released) = ended.map_err(|problem| store_problem(&problem))?;
     api.store.news();
     tracing::info!(silence = number, released, "silence ended");
     Ok(json(StatusCode::OK, &Ended { silence, released }))
 }
 
-fn one_line(problem: &StoreError) -> String {
-    problem.to_string().replace("\nhint: ", "; ")
-}
-
 /// Reads a silence that begins now unless it says otherwise.
 fn draft(body: &Value, now: Timestamp) -> Result<Draft, Vec<Field>> {
-    let mut wrong = Wrong::default();
-    let Value::Object(object) = body else {
-        wrong.add("", "expected an object");
-        return Err(wrong.0);
-    };
+    let (object, mut wrong) = (object(body)?, Wrong::default());
     let matcher = match object.get("match") {
         None | Some(Value::Null) => Matcher::default(),
         Some(Value::Object(keys)) => matcher(keys, &mut wrong),

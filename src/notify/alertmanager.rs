@@ -159,9 +159,10 @@ impl Alertmanager {
             before => (labels.clone(), before.filter(|before| *before != labels)),
         };
         let ends_at = if over { alert.at } else { now + self.keep_alive.times(KEPT_FOR) };
+        let annotations = annotations(alert, now);
         let one = |labels, ends_at: Timestamp| Postable {
             labels,
-            annotations: annotations(alert, now),
+            annotations: annotations.clone(),
             starts_at: alert.started_at,
             ends_at: ends_at.max(alert.started_at),
             generator_url: generator(alert),

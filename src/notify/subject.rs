@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::view::{clean, clip};
+use super::view::clean;
 use crate::engine::alert::{Alert, State};
 use crate::format;
 
@@ -33,7 +33,7 @@ pub(super) fn subject(alert: &Alert, zone: &TimeZone) -> String {
             text.push_str(&more);
         }
     }
-    clip(&text, CHARS_MAX)
+    format::clip(&text, CHARS_MAX)
 }
 
 /// How bad it is, and what of the news that does not say.

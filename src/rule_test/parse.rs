@@ -358,9 +358,7 @@ fn expectation(table: Table<'_>, common: &Common, judged: &Judged<'_>) -> Option
     }
     let text = |key| t.filled(key).map(|text| text.value.to_owned());
     let (culprit, value) = (text("culprit"), text("value"));
-    let severities =
-        [Severity::Notice, Severity::Warning, Severity::Critical].map(|s| (s.name(), s));
-    let severity = t.choice("severity", &severities).map(|severity| severity.value);
+    let severity = t.choice("severity", &Severity::named()).map(|severity| severity.value);
     let window = t.required("alert", Table::table).and_then(window);
     if let (Some((_, before)), Some(span)) = (window, judged.span)
         && Span::ZERO < span

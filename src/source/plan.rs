@@ -286,27 +286,10 @@ fn topology_query(promql: &str) -> Query {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::rules::{MinEffect, MinTraffic, Role, Scale};
+    use crate::rules::{MinTraffic, Role};
 
     pub(crate) fn signal(name: &str) -> Signal {
-        Signal {
-            name: name.to_owned(),
-            role: Role::Latency,
-            query: name.to_owned(),
-            service: "service".to_owned(),
-            peer: None,
-            dependency: None,
-            split: Vec::new(),
-            unit: None,
-            worse: Worse::Up,
-            scale: Scale::Log,
-            min_effect: MinEffect::default(),
-            min_traffic: None,
-            limit: None,
-            delay: Span::ZERO,
-            breakdown: None,
-            requires: Vec::new(),
-        }
+        Signal::plain(name, Role::Latency)
     }
 
     #[test]

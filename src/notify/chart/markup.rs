@@ -106,17 +106,12 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if is_hidden(c) => {}
+            // Behind the specials that `clean` takes out: no characters, or none that XML knows.
+            '\u{fffc}'..='\u{ffff}' => {}
             c => escaped.push(c),
         }
     }
     escaped
-}
-
-/// Whether a character shows nothing, or is none that XML knows.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        || matches!(c, '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// About how wide a text is at this size. Browsers use the fonts that they have, so that nobody

@@ -211,50 +211,7 @@ impl View {
 /// One line of what can be seen: nothing in it can end a header, colour a terminal, turn the
 /// direction of writing or hide in a name.
 pub fn clean(text: &str) -> String {
-    clean_to(text, TEXT_CHARS_MAX)
-}
-
-fn clean_to(text: &str, chars_max: usize) -> String {
-    let line: String = text
-        .chars()
-        .take(4 * chars_max)
-        .filter(|c| !is_invisible(*c))
-        .map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c })
-        .collect();
-    clip(&line.split_whitespace().collect::<Vec<_>>().join(" "), chars_max)
-}
-
-/// Characters that show nothing and change what others show: soft hyphen, fillers, zero-width and
-/// direction marks, joiners, variation selectors, annotations, tags (Unicode Technical Report 36,
-/// section 2.10).
-const fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
-}
-
-pub(super) fn clip(text: &str, chars_max: usize) -> String {
-    if text.chars().count() <= chars_max {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(chars_max - 1).collect();
-    short.push('…');
-    short
+    format::one_line(text, TEXT_CHARS_MAX)
 }
 
 fn left(alert: &Alert, zone: &TimeZone) -> Option<String> {
@@ -361,7 +318,7 @@ fn links(links: &BTreeMap<String, String>) -> Vec<Link> {
         .filter(|(_, url)| url.starts_with("https://") || url.starts_with("http://"))
         .filter(|(_, url)| url.chars().count() <= LINK_CHARS_MAX)
         .take(LIST_MAX)
-        .map(|(name, url)| Link { name: clean(name), url: clean_to(url, LINK_CHARS_MAX) })
+        .map(|(name, url)| Link { name: clean(name), url: format::one_line(url, LINK_CHARS_MAX) })
         .collect()
 }
 
