@@ -3,9 +3,10 @@
 use jiff::tz::TimeZone;
 
 use super::poll::timezone;
+use super::receivers::stranger;
 use crate::hours::Moment;
 use crate::notify::receiver::ReceiverConfig;
-use crate::problem::{Table, did_you_mean, quoted};
+use crate::problem::{Table, quoted};
 use crate::rules::Names;
 
 /// When digests are told.
@@ -77,11 +78,7 @@ fn moment(
 fn to(table: &Table<'_>, receivers: &[ReceiverConfig], names: &Names) -> Option<Vec<String>> {
     let mut targets = Vec::new();
     for text in table.texts("to")? {
-        if names.iter().all(|(name, _)| name != text.value) {
-            let what = format!("no receiver is called {}", quoted(text.value));
-            let known = names.iter().map(|(name, _)| name);
-            let hint = did_you_mean(text.value, known, "receivers")
-                .unwrap_or_else(|| "add a [[receiver]] of this name".to_owned());
+        if let Some((what, hint)) = stranger(names, text.value) {
             table.wrong_hint("to", &text.at, &what, &hint);
         }
         let Some(receiver) = receivers.iter().find(|receiver| receiver.name == text.value) else {

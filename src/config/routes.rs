@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use super::hours::schedule;
+use super::receivers::stranger;
 use crate::engine::alert::Severity;
 use crate::matcher::{Matcher, Pattern, VALUE_CHARS_MAX, VALUES_MAX};
 use crate::notify::routes::{Quiet, Route};
@@ -85,11 +86,7 @@ fn route(table: Table<'_>, known: &Known<'_>) -> Route {
         table.wrong_hint("to", &table.at_value("to"), "must not be empty", hint);
     }
     for text in to.into_iter().flatten() {
-        if known.receivers.iter().all(|(name, _)| name != text.value) {
-            let what = format!("no receiver is called {}", quoted(text.value));
-            let names = known.receivers.iter().map(|(name, _)| name);
-            let hint = did_you_mean(text.value, names, "receivers")
-                .unwrap_or_else(|| "add a [[receiver]] of this name".to_owned());
+        if let Some((what, hint)) = stranger(known.receivers, text.value) {
             let message = format!("`to` {}: {what}", table.whereabouts());
             table.report(table.error(text.at.clone(), message).hint(hint).of_absence());
         }

@@ -17,7 +17,7 @@ use super::routes::quiet;
 use crate::notify::pace::Rate;
 use crate::notify::receiver::{PaceConfig, ReceiverConfig, ReceiverKind};
 use crate::notify::routes::Quiet;
-use crate::problem::{Table, listed, quoted};
+use crate::problem::{Table, did_you_mean, listed, quoted};
 use crate::rules::{Names, Service};
 use crate::time::Span;
 
@@ -53,6 +53,18 @@ pub(super) struct Receivers {
     pub(super) names: Names,
     /// Quiet hours, by name.
     pub(super) quiet: BTreeMap<String, Quiet>,
+}
+
+/// What is wrong with a name in a list of receivers, and the remedy; nothing where there is one of
+/// this name.
+pub(super) fn stranger(names: &Names, name: &str) -> Option<(String, String)> {
+    let known = || names.iter().map(|(known, _)| known);
+    if known().any(|known| known == name) {
+        return None;
+    }
+    let hint = did_you_mean(name, known(), "receivers")
+        .unwrap_or_else(|| "add a [[receiver]] of this name".to_owned());
+    Some((format!("no receiver is called {}", quoted(name)), hint))
 }
 
 /// Reads every `[[receiver]]`; `usual` is the zone of quiet hours unless told otherwise.
