@@ -12,6 +12,7 @@ pub mod series;
 pub mod time;
 
 pub mod hours;
+pub mod html;
 
 pub mod stats;
 

@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::live::{Stage, live};
 use crate::http::{self, Api, HttpError};
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::ReceiverConfig;
@@ -25,7 +26,7 @@ pub(super) async fn start(
     (store, board): (StoreHandle, StatusBoard),
     clock: &Arc<Clock>,
     stop: CancellationToken,
-) -> Result<(Api, JoinHandle<()>), HttpError> {
+) -> Result<(Api, Stage, JoinHandle<()>), HttpError> {
     let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
     let pagers = ReceiverConfig::pagers(&config.receivers);
     let config = config.http.clone();
@@ -34,9 +35,10 @@ pub(super) async fn start(
     info!(%address, "serving the API");
     let clock = Arc::clone(clock);
     let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
-    let api = api.with_pagers(pagers).with_receivers(board);
+    let (stage, live) = live();
+    let api = api.with_pagers(pagers).with_receivers(board).with_live(live);
     let task = tokio::spawn(http::serve(listener, api.clone(), stop));
-    Ok((api, task))
+    Ok((api, stage, task))
 }
 
 /// Hands over what was posted since the driver heard last. Call it after it is known which ticks

@@ -10,8 +10,8 @@ mod news;
 mod notes;
 mod orphans;
 mod routing;
+mod trouble;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::config::Config;
 use crate::engine::alert::Alert;
 use crate::engine::archive::ArchiveError;
 use crate::engine::chart::Chart;
-use crate::engine::outcome::{Report, Silence};
-use crate::engine::track::SERIES_MAX;
+use crate::engine::grid::BLOCK;
 use crate::engine::{Settings, snapshot};
+use crate::http::live::Stage;
 use crate::http::{Api, HttpError};
 use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
@@ -39,21 +39,18 @@ use crate::time::{Span, Timestamp};
 
 use notes::Notebook;
 pub use routing::Routing;
+use trouble::Trouble;
 
 /// The state is written at least this often, in the ticks' time.
 const SNAPSHOT_EVERY: Span = Span::HOUR;
 /// In catch-up, ticks are written together for this long, in the ticks' time.
 const COMMIT_EVERY: Span = Span::from_mins(30);
-/// Longest pause between two attempts at a backend that is away.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Shortest.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// How often a finished rehearsal looks whether everything is delivered.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// A finished rehearsal waits this long for its receivers.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
-/// Warnings remembered so as not to repeat them.
-const WARNED_MAX: usize = 1_000;
+/// Up to so many series an overview is made after every tick.
+const SHOWN_AT_ONCE: usize = 10_000;
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +117,8 @@ pub async fn run(
     let _ends = aside_stop.clone().drop_guard();
     let delivery = delivery(store.clone(), targets);
     let given = (store.clone(), delivery.status());
-    let (api, serving) = api::start(&config, given, &clock, aside_stop.clone()).await?;
-    let mut poller = Poller::start(config, store.clone(), (&clock, api), limits).await?;
+    let (api, stage, serving) = api::start(&config, given, &clock, aside_stop.clone()).await?;
+    let mut poller = Poller::start(config, store.clone(), (&clock, api, stage), limits).await?;
     let delivery = tokio::spawn(delivery.run(aside_stop.clone()));
     let ended = poller.poll(&source, limits.to, &stop).await;
     if limits.to.is_some() && !stop.is_cancelled() && ended.is_ok() {
@@ -175,6 +172,7 @@ struct Poller {
     store: StoreHandle,
     clock: Arc<Clock>,
     api: Api,
+    stage: Stage,
     config: Config,
     routing: Arc<Routing>,
     /// How long late samples are waited for.
@@ -190,7 +188,7 @@ impl Poller {
     async fn start(
         config: Config,
         store: StoreHandle,
-        (clock, api): (&Arc<Clock>, Api),
+        (clock, api, stage): (&Arc<Clock>, Api, Stage),
         limits: Limits,
     ) -> Result<Self, DaemonError> {
         let resume = store.with(|store| store.resume()).await?;
@@ -223,7 +221,19 @@ impl Poller {
         let (clock, trouble) = (Arc::clone(clock), Trouble::default());
         let notebook = Notebook::default();
         let routing = Arc::new(Routing::of(&config));
-        Ok(Self { driver, store, clock, api, config, routing, settle, stored, trouble, notebook })
+        Ok(Self {
+            driver,
+            store,
+            clock,
+            api,
+            stage,
+            config,
+            routing,
+            settle,
+            stored,
+            trouble,
+            notebook,
+        })
     }
 
     /// A driver that knows nothing, and a store without what an earlier one left unfinished.
@@ -258,15 +268,16 @@ impl Poller {
             () = stop.cancelled() => return Ok(()),
         };
         self.settle = self.settle.max(flavour.settle_min());
+        self.stage.show(self.driver.engine().overview());
         info!(%flavour, next_tick = %self.driver.next_tick(), "polling");
         while !stop.is_cancelled() {
             let next = self.driver.next_tick();
             if to.is_some_and(|to| next > to) {
                 return Ok(());
             }
-            tokio::select! {
-                () = self.clock.sleep_until(next + self.settle) => {}
-                () = stop.cancelled() => return Ok(()),
+            self.rest(next + self.settle, stop).await;
+            if stop.is_cancelled() {
+                return Ok(());
             }
             let due = (self.clock.now() - self.settle).floor_to(self.config.poll.interval);
             let end = to.map_or(due, |to| due.min(to));
@@ -283,6 +294,30 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Waits, and answers what is asked meanwhile.
+    async fn rest(&mut self, until: Timestamp, stop: &CancellationToken) {
+        let (stage, engine) = (&mut self.stage, self.driver.engine());
+        let over = self.clock.sleep_until(until);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = stop.cancelled() => return,
+                () = stage.answer_next(engine) => {}
+            }
+        }
+    }
+
+    /// Shows how everything stands; in large fleets only when a block was judged.
+    fn show(&mut self, before: Timestamp) {
+        let engine = self.driver.engine();
+        let judged = |now: Timestamp| now.floor_to(BLOCK) > before.floor_to(BLOCK);
+        if engine.census().0 <= SHOWN_AT_ONCE || engine.now().is_some_and(judged) {
+            self.stage.show(engine.overview());
+        }
+        self.stage.answer(engine);
     }
 
     /// Processes every tick up to `end`, writing on the way. The inner error is the source's:
@@ -335,6 +370,7 @@ impl Poller {
                 self.tell_news((before, tick), end).await?;
                 self.commit(tick, alerts).await?;
             }
+            self.show(before);
             if let Err(AdvanceError::Source(away)) = read {
                 return Ok(Err(away));
             }
@@ -411,74 +447,5 @@ pub fn settings(config: &Config, alerts_from: Timestamp) -> Settings {
         alerts_from,
         pages_url: Some(format!("http://{}", config.http.listen)),
         source_url: Some(config.source.url.clone()),
-    }
-}
-
-/// Says what is wrong with the backend, each kind once while it lasts, and how long to wait.
-#[derive(Debug, Default)]
-struct Trouble {
-    /// Classes of errors told since the backend last answered.
-    told: BTreeSet<&'static str>,
-    failures: u32,
-    /// Signals that had no answer at the last tick.
-    unanswered: BTreeSet<String>,
-    /// Warnings told since the start.
-    warned: BTreeSet<String>,
-}
-
-impl Trouble {
-    fn pause(&mut self, away: &SourceError, interval: Span) -> Duration {
-        if self.told.insert(away.class()) {
-            warn!(class = away.class(), problem = %away, "backend cannot be read; its ticks wait");
-        }
-        self.failures = self.failures.saturating_add(1);
-        let doubled = PAUSE_MIN.saturating_mul(1 << (self.failures - 1).min(8));
-        let asked = away.retry_after().unwrap_or_default();
-        doubled.max(asked).min(PAUSE_MAX).min(interval.to_std().max(PAUSE_MIN))
-    }
-
-    fn over(&mut self) {
-        if !self.told.is_empty() {
-            info!(failures = self.failures, "backend is back; its ticks were caught up");
-        }
-        self.told.clear();
-        self.failures = 0;
-    }
-
-    /// What the engine could not use of a tick, and why: each signal once until it is answered.
-    fn report(&mut self, report: &Report) {
-        let mut unanswered = BTreeSet::new();
-        for (signal, silence) in &report.silences {
-            if let Silence::TooManyIncidents { .. } = silence {
-                self.warn_once(&[
-                    "trouble of some services is not told: too many incidents are open".to_owned(),
-                ]);
-            }
-            if let Silence::Unanswered { reason } = silence {
-                // By name, not by text: backends put instants and series into theirs.
-                if !self.unanswered.contains(signal) {
-                    warn!(signal, reason, "signal has no answer");
-                }
-                unanswered.insert(signal.clone());
-            }
-        }
-        self.unanswered = unanswered;
-        for crept in &report.crept {
-            info!("{crept}");
-        }
-        for relevelled in &report.relevelled {
-            info!("{relevelled}");
-        }
-        if report.samples_beyond_limit > 0 {
-            self.warn_once(&[format!("series beyond the limit of {SERIES_MAX} are left out")]);
-        }
-    }
-
-    fn warn_once(&mut self, warnings: &[String]) {
-        for warning in warnings {
-            if self.warned.len() < WARNED_MAX && self.warned.insert(warning.clone()) {
-                warn!(warning, "read with a warning");
-            }
-        }
     }
 }

@@ -59,6 +59,7 @@ mod headline;
 mod incidents;
 mod message;
 mod naming;
+pub mod overview;
 mod questions;
 mod relevel;
 mod scores;

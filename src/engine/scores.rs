@@ -7,9 +7,6 @@ use super::vote::vote;
 
 impl Engine {
     /// One row per series that had a value at the newest tick, in order of series.
-    ///
-    /// The score is `1 - 2^-(r²)`, r being the series' score over its service's notice threshold:
-    /// 0.5 at the threshold, 0.94 at twice that. 0 while the service cannot be judged.
     pub fn scores(&self) -> Vec<ScoreRow<'_>> {
         let Some(now) = self.state.now else { return Vec::new() };
         let block = block_of(now);
@@ -28,17 +25,24 @@ impl Engine {
                 let signal = &self.rules.signals[tracked.signal];
                 let strongest = vote(tracked, signal, slot, load)
                     .map(|scores| scores.into_iter().fold(0.0, f64::max));
-                let ratio = limit.zip(strongest).map_or(0.0, |(limit, e)| e / limit);
                 rows.push(ScoreRow {
                     series: &tracked.series,
                     value,
                     expected: tracked.baseline.as_ref().and_then(|b| b.expected(slot, load)),
                     residual: tracked.drift.residual(),
-                    score: 1.0 - (-(ratio * ratio)).exp2(),
+                    score: score(limit, strongest),
                 });
             }
         }
         rows.sort_by(|a, b| a.series.cmp(b.series));
         rows
     }
+}
+
+/// How much a series by itself would be worth telling: `1 - 2^-(r²)`, r being its strongest score
+/// over the `limit` at which that alone is a notice of its service. 0.5 at the threshold, 0.94 at
+/// twice that; 0 while the service or the series cannot be judged.
+pub(super) fn score(limit: Option<f64>, strongest: Option<f64>) -> f64 {
+    let ratio = limit.zip(strongest).map_or(0.0, |(limit, strongest)| strongest / limit);
+    1.0 - (-(ratio * ratio)).exp2()
 }

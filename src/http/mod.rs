@@ -9,6 +9,7 @@ mod exchange;
 mod guard;
 mod incidents;
 mod listener;
+pub mod live;
 mod parse;
 mod problem;
 mod silences;
@@ -34,6 +35,7 @@ use crate::notify::handle::StoreHandle;
 use crate::notify::status::StatusBoard;
 use crate::time::Timestamp;
 
+use live::Live;
 use problem::Refusal;
 
 pub use parse::{POSTED_MAX, SERVICE_CHARS_MAX, WHAT_CHARS_MAX};
@@ -88,6 +90,7 @@ pub struct Api {
     pagers: Arc<[String]>,
     ready: Arc<AtomicBool>,
     receivers: StatusBoard,
+    live: Live,
     requests: Arc<Semaphore>,
     /// Whether the log says that incidents cannot be read: once is enough.
     told_unreadable: Arc<AtomicBool>,
@@ -111,6 +114,7 @@ impl Api {
             pagers: Arc::default(),
             ready: Arc::default(),
             receivers: StatusBoard::default(),
+            live: live::live().1,
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             told_unreadable: Arc::default(),
         }
@@ -127,6 +131,13 @@ impl Api {
     #[must_use]
     pub fn with_receivers(mut self, board: StatusBoard) -> Self {
         self.receivers = board;
+        self
+    }
+
+    /// With what the loop shows of its engine.
+    #[must_use]
+    pub fn with_live(mut self, live: Live) -> Self {
+        self.live = live;
         self
     }
 

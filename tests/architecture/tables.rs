@@ -4,7 +4,7 @@
 /// table; within a row two modules never name each other both ways.
 pub(crate) const LAYERS: &[&[&str]] = &[
     &["problem", "format", "time", "series", "selector"],
-    &["stats", "hours"],
+    &["stats", "hours", "html"],
     &["rules"],
     &["engine"],
     &["matcher"],
@@ -53,6 +53,7 @@ pub(crate) const STAGES: &[&[&str]] = &[
         "headline",
         "message",
         "naming",
+        "overview",
         "questions",
         "relevel",
         "creep",

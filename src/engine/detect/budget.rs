@@ -197,6 +197,11 @@ impl TokenBucket {
         self.tokens = (self.tokens + per_week / PER_WEEK as f64).min(per_week.max(1.0));
     }
 
+    /// Alerts left to spend.
+    pub fn left(self) -> f64 {
+        self.tokens
+    }
+
     /// Takes one alert's worth if there is one.
     pub fn spend(&mut self) -> bool {
         let enough = self.tokens >= 1.0;

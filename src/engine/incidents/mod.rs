@@ -16,6 +16,7 @@ use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
 use super::maintenance::Planned;
 use super::outcome::{Outcome, Silence};
+use super::service::Service;
 use super::{Engine, calendar};
 use crate::rules::Role;
 use crate::stats::tail::REARM;
@@ -142,13 +143,17 @@ impl Engine {
                 outcome.report.silences.push((name.clone(), Silence::Blind));
             }
             let standing = calibration.standing(statistic, budget);
-            let standing = Standing {
-                notice: standing.notice / (self.state.notices.factor() * service.notices.factor()),
-                alert: standing.alert / (self.state.alerts.factor() * service.alerts.factor()),
-            };
-            standings.insert(name.clone(), standing);
+            standings.insert(name.clone(), self.controlled(service, standing));
         }
         standings
+    }
+
+    /// A standing as the controllers, the fleet's and the service's, leave it.
+    pub(super) fn controlled(&self, service: &Service, standing: Standing) -> Standing {
+        Standing {
+            notice: standing.notice / (self.state.notices.factor() * service.notices.factor()),
+            alert: standing.alert / (self.state.alerts.factor() * service.alerts.factor()),
+        }
     }
 
     fn age_of(&self, service: &str) -> Span {
