@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::changes::SeenChanges;
 use crate::changes::outside::Outside;
-use crate::engine::archive::{Archive, ArchiveError};
+use crate::engine::archive::{Archive, ArchiveError, MemoryArchive};
 use crate::engine::grid::BLOCK;
 use crate::engine::outcome::Outcome;
 use crate::engine::snapshot::SnapshotError;
@@ -172,6 +172,37 @@ impl Driver {
     /// The last tick of the history before the first that may alert, while that is being learned.
     pub fn learns_until(&self) -> Option<Timestamp> {
         self.is_learning(self.next_tick()).then(|| self.settings.alerts_from - BLOCK)
+    }
+
+    /// Learns what signals gave that came, or changed, since the state was kept from which this
+    /// driver goes on; nothing is read when there are none. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// The backend gave nothing; the engine is as it was, and the same can be asked again, or
+    /// [`Self::begin_without_past`].
+    pub async fn backfill(&mut self, source: &Prometheus) -> Result<usize, AdvanceError> {
+        let strangers = self.engine.strangers();
+        let Some(open_since) = self.engine.open_since().filter(|_| !strangers.is_empty()) else {
+            return Ok(0);
+        };
+        let mut rules =
+            Rules { changes: Vec::new(), topology: None, ..(**self.engine.rules()).clone() };
+        rules.signals.retain(|signal| strangers.contains(&signal.name));
+        let settings = Settings { alerts_from: open_since, ..self.settings.clone() };
+        let mut apart = Self::new(Arc::new(rules), settings, Box::<MemoryArchive>::default());
+        Box::pin(apart.advance(source, open_since - BLOCK, |_| true)).await?;
+        self.warnings.append(&mut apart.warnings);
+        self.engine.adopt(Some(apart.engine));
+        match self.engine.archive_problem() {
+            Some(problem) => Err(problem.into()),
+            None => Ok(strangers.len()),
+        }
+    }
+
+    /// New signals begin without history.
+    pub fn begin_without_past(&mut self) {
+        self.engine.adopt(None);
     }
 
     /// Hands over what people said about incidents. The first tick after a word was said hears it,

@@ -15,7 +15,7 @@ async fn start(config: &Config) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stop = CancellationToken::new();
     stop.cancel();
-    daemon::run(config.clone(), Clock::Real, Limits::default(), stop).await.unwrap();
+    daemon::run(config.clone(), Clock::Real, Limits::default(), stop, None).await.unwrap();
 }
 
 fn states(path: &std::path::Path) -> Vec<(String, String)> {

@@ -30,7 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::{self, Config, Machine};
+use crate::config::{self, Config, Fingerprint, Machine};
 use crate::source::Prometheus;
 
 pub use failure::Failure;
@@ -353,7 +353,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         let stop = stop_on_signals();
         match cli.command {
-            Command::Run { config, args } => run::run(load(&config.config)?, args, stop).await,
+            Command::Run { config, args } => run::run(config.config, args, stop).await,
             Command::Demo(args) => demo(&args, &stop).await,
             Command::Check { config, backend } => check(&config.config, backend).await,
             Command::Replay { config, args } => {
@@ -452,15 +452,21 @@ async fn check(path: &Path, backend: bool) -> Result<(), Failure> {
 
 /// The configuration, or every problem of it on standard error.
 fn load(path: &Path) -> Result<Config, Failure> {
+    load_recorded(path).map(|(config, _)| config)
+}
+
+/// The same, and what it was read from.
+fn load_recorded(path: &Path) -> Result<(Config, Fingerprint), Failure> {
     let loaded = config::load(path, &Machine).map_err(Failure::of)?;
     if !loaded.problems.is_empty() {
         let mut err = io::stderr().lock();
         let text = loaded.problems.render(err.is_terminal());
         err.write_all(text.as_bytes()).map_err(Failure::from)?;
     }
-    loaded.config.ok_or_else(|| {
+    let config = loaded.config.ok_or_else(|| {
         Failure::could_not(format!("{}: {}", path.display(), loaded.problems.summary()))
-    })
+    })?;
+    Ok((config, loaded.read))
 }
 
 /// Cancelled by Ctrl-C or SIGTERM; a second one ends the program at once.

@@ -1,13 +1,15 @@
 //! `grayflag run`: the daemon.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
 use super::logging::{self, LogFormat};
+use super::{Failure, load_recorded};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::daemon::{self, Limits};
+use crate::daemon::{self, Heed, Limits, Origin};
 use crate::time::Timestamp;
 
 /// Options of `grayflag run`.
@@ -19,9 +21,10 @@ pub struct RunArgs {
     /// Stop after this tick, once everything is delivered
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
-    /// What to log: a level, or a list such as `info,grayflag::source=debug`
-    #[arg(long, value_name = "FILTER", env = "GRAYFLAG_LOG", default_value = "info")]
-    log: String,
+    /// What to log: a level, or a list such as `info,grayflag::source=debug`; `log.filter` of the
+    /// configuration unless told here
+    #[arg(long, value_name = "FILTER", env = "GRAYFLAG_LOG")]
+    log: Option<String>,
     /// How to write log lines
     #[arg(long, value_name = "FORMAT", env = "GRAYFLAG_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -32,8 +35,10 @@ pub struct RunArgs {
 /// # Errors
 ///
 /// What keeps it from starting, and a state file that cannot be written.
-pub async fn run(config: Config, args: RunArgs, stop: CancellationToken) -> Result<(), Failure> {
-    logging::start(&args.log, args.log_format)?;
+pub async fn run(path: PathBuf, args: RunArgs, stop: CancellationToken) -> Result<(), Failure> {
+    let (config, read) = load_recorded(&path)?;
+    let filter = args.log.as_deref().unwrap_or(&config.runtime.log);
+    let filters = logging::start(filter, args.log_format)?;
     if let (Some(from), Some(to)) = (args.rehearse, args.to)
         && to < from
     {
@@ -43,5 +48,12 @@ pub async fn run(config: Config, args: RunArgs, stop: CancellationToken) -> Resu
     }
     let clock = args.rehearse.map_or(Clock::Real, Clock::rehearsal);
     let limits = Limits { from: args.rehearse, to: args.to };
-    daemon::run(config, clock, limits, stop).await.map_err(Failure::of)
+    let told = args.log.is_some();
+    let heed: Heed = Arc::new(move |config| {
+        if !told {
+            filters.set(&config.runtime.log);
+        }
+    });
+    let origin = Origin { path, read, heed };
+    daemon::run(config, clock, limits, stop, Some(origin)).await.map_err(Failure::of)
 }

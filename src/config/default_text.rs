@@ -30,6 +30,8 @@ pub fn default_text() -> String {
         ("paths", paths.join(", ")),
         ("daily", moment(digest.daily.as_ref())),
         ("weekly", moment(digest.weekly.as_ref())),
+        ("log", config.runtime.log.clone()),
+        ("watch", config.runtime.watch.to_string()),
         ("from", super::receivers::FROM_DEFAULT.to_owned()),
         ("slack", crate::notify::slack::API_URL.to_owned()),
         ("telegram", crate::notify::telegram::API_URL.to_owned()),
@@ -335,6 +337,17 @@ weekly = "<weekly>"
 ## `grayflag config --templates DIR` writes them all, to start from. docs/templates.md explains.
 # [templates]
 # dir = "templates"
+
+## What is logged: a level, or a list such as "info,grayflag::source=debug". The option `--log` of
+## `grayflag run`, or GRAYFLAG_LOG, counts before it.
+[log]
+filter = "<log>"
+
+## Changed files are taken up within 20 s: this one, the rules, and whatever else they name. What
+## cannot be used is told, and the configuration before stays in force. SIGHUP and
+## `POST /-/reload` do the same at once, whether or not files are watched.
+[reload]
+watch = <watch>
 "#;
 
 #[cfg(test)]

@@ -23,9 +23,11 @@ mod poll;
 mod receivers;
 mod routes;
 mod rule_files;
+mod runtime;
 mod secret;
 mod source;
 mod templates;
+mod watched;
 mod world;
 
 pub use default_text::default_text;
@@ -35,7 +37,11 @@ pub use poll::{HISTORY_MAX, HISTORY_MIN, INTERVAL_GRID, INTERVAL_MIN, Poll, SETT
 pub use receivers::RECEIVERS_MAX;
 pub use routes::ROUTES_MAX;
 pub use rule_files::RULE_FILES_MAX;
+pub use runtime::Runtime;
+pub use watched::Fingerprint;
 pub use world::{Machine, World};
+
+use watched::Watched;
 
 // Rule tests are files of the same kind.
 pub(crate) use fleet::services;
@@ -67,6 +73,8 @@ pub struct Config {
     pub quiet: BTreeMap<String, Quiet>,
     /// How messages are laid out.
     pub templates: Templates,
+    /// What concerns the running program alone.
+    pub runtime: Runtime,
 }
 
 impl Default for Config {
@@ -84,6 +92,7 @@ impl Default for Config {
             digest: DigestPlan::new(Poll::default().timezone, &[]),
             quiet: BTreeMap::new(),
             templates: Templates::default(),
+            runtime: Runtime::default(),
         }
     }
 }
@@ -98,6 +107,8 @@ pub struct Loaded {
     pub problems: Problems,
     /// How many rule files were read, built-in ones among them.
     pub rule_files: usize,
+    /// What it was read from.
+    pub read: Fingerprint,
 }
 
 /// Why a configuration could not even be looked at.
@@ -139,6 +150,13 @@ impl<'c> Context<'c> {
 /// Returns an error only if the configuration file itself cannot be read; what is wrong
 /// inside is among the problems.
 pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
+    let watched = Watched::new(world);
+    let (config, problems, rule_files) = read(path, &watched)?;
+    Ok(Loaded { config, problems, rule_files, read: watched.fingerprint() })
+}
+
+/// The configuration, what is wrong with it, and how many rule files were read.
+fn read(path: &Path, world: &dyn World) -> Result<(Option<Config>, Problems, usize), ConfigError> {
     let bytes =
         world.read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let mut problems = Problems::default();
@@ -146,7 +164,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
         Ok(file) => file,
         Err(problem) => {
             problems.push(*problem);
-            return Ok(Loaded { config: None, problems, rule_files: 0 });
+            return Ok((None, problems, 0));
         }
     };
     let context = Context::beside(path, world);
@@ -162,7 +180,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
     problems.extend(template_problems);
     let config = sections(root, &context, (set, complete), templates);
     problems.extend(document.finish());
-    Ok(Loaded { config: config.filter(|_| !problems.has_errors()), problems, rule_files })
+    Ok((config.filter(|_| !problems.has_errors()), problems, rule_files))
 }
 
 /// Reads every other section; `complete` says that the rule files have no errors, so that a cause
@@ -184,6 +202,7 @@ fn sections(
         .table("http")
         .map_or_else(|| Some(crate::http::Config::default()), |t| http::http(t, context));
     let services = services(&root);
+    let runtime = runtime::runtime(&root);
     let topology = root.table("topology").and_then(fleet::topology);
     let (changes, annotations) = changes::changes(&root, context);
     let maintenance = maintenance::maintenance(&root, &services, &poll.timezone);
@@ -224,5 +243,6 @@ fn sections(
         quiet: receivers.quiet,
         digest,
         templates,
+        runtime,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -9,6 +10,7 @@ use tracing::info;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::live::{Stage, live};
+use crate::http::reload::Reloader;
 use crate::http::{self, Api, HttpError};
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::ReceiverConfig;
@@ -16,27 +18,30 @@ use crate::notify::status::StatusBoard;
 use crate::replay::Driver;
 use crate::store::StoreError;
 
-/// Takes the address and starts to serve; the task ends after `stop`.
+/// Starts to serve at an address that was taken; the task ends after `stop`.
 ///
 /// # Errors
 ///
-/// When the address cannot be had.
-pub(super) async fn start(
+/// When the runtime cannot wait for connections.
+pub(super) fn start(
     config: &Config,
-    (store, board): (StoreHandle, StatusBoard),
+    listener: std::net::TcpListener,
+    (store, board, reloader): (StoreHandle, StatusBoard, Reloader),
     clock: &Arc<Clock>,
     stop: CancellationToken,
 ) -> Result<(Api, Stage, JoinHandle<()>), HttpError> {
     let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
     let pagers = ReceiverConfig::pagers(&config.receivers);
     let config = config.http.clone();
-    let listener = http::bind(&config).await?;
+    let listen = config.listen;
+    let listener =
+        TcpListener::from_std(listener).map_err(|source| HttpError::new(listen, source))?;
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, "serving the API");
     let clock = Arc::clone(clock);
     let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
     let (stage, live) = live();
-    let api = api.with_pagers(pagers).with_receivers(board).with_live(live);
+    let api = api.with_pagers(pagers).with_receivers(board).with_live(live).with_reloader(reloader);
     let task = tokio::spawn(http::serve(listener, api.clone(), stop));
     Ok((api, stage, task))
 }

@@ -5,16 +5,20 @@
 //! decided them; delivery is another task's business.
 
 mod api;
+mod difference;
 pub mod digest;
 mod news;
 mod notes;
 mod orphans;
+mod reload;
 mod routing;
+mod session;
 mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -27,10 +31,11 @@ use crate::engine::chart::Chart;
 use crate::engine::grid::BLOCK;
 use crate::engine::{Settings, snapshot};
 use crate::http::live::Stage;
+use crate::http::reload::Reloader;
 use crate::http::{Api, HttpError};
-use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
-use crate::notify::receiver::{ReceiverError, Target};
+use crate::notify::receiver::ReceiverError;
+use crate::notify::status::StatusBoard;
 use crate::replay::{AdvanceError, Driver};
 use crate::series::Feedback;
 use crate::source::{Prometheus, SourceError};
@@ -38,7 +43,10 @@ use crate::store::{Store, StoreError, Tick};
 use crate::time::{Span, Timestamp};
 
 use notes::Notebook;
+use reload::Watcher;
+pub use reload::{Heed, Origin};
 pub use routing::Routing;
+use session::{Carried, Prepared};
 use trouble::Trouble;
 
 /// The state is written at least this often, in the ticks' time.
@@ -49,6 +57,8 @@ const COMMIT_EVERY: Span = Span::from_mins(30);
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// A finished rehearsal waits this long for its receivers.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// Attempts at the past of what is new in the rules.
+const BACKFILLS_MAX: u32 = 3;
 /// Up to so many series an overview is made after every tick.
 const SHOWN_AT_ONCE: usize = 10_000;
 
@@ -84,7 +94,10 @@ pub struct Limits {
     pub to: Option<Timestamp>,
 }
 
-/// Runs until `stop` is cancelled or the limit is reached.
+/// Runs until `stop` is cancelled or the limit is reached. With an `origin`, the configuration is
+/// read again from there; every one that can be used begins a session of its own, which goes on
+/// from what the one before kept. No tick is lost in between, and no message sent twice: it is the
+/// way of a restart.
 ///
 /// # Errors
 ///
@@ -95,59 +108,39 @@ pub async fn run(
     clock: Clock,
     limits: Limits,
     stop: CancellationToken,
+    origin: Option<Origin>,
 ) -> Result<(), DaemonError> {
     let store = StoreHandle::new(Store::open(&config.store.path)?);
-    let source = Prometheus::new(config.source.clone())?;
-    let targets = open_receivers(&config)?;
-    let names: Vec<&str> = targets.iter().map(Target::name).collect();
-    info!(
-        backend = source.url(),
-        signals = config.rules.signals.len(),
-        causes = config.rules.causes.len(),
-        receivers = names.join(", "),
-        state = %config.store.path.display(),
-        "starting"
-    );
-    if names.is_empty() {
-        warn!("no [[receiver]] is configured: alerts are logged and stored, and sent to nobody");
-    }
     let clock = Arc::new(clock);
-    let aside_stop = CancellationToken::new();
-    // However this ends, nothing is left running.
-    let _ends = aside_stop.clone().drop_guard();
-    let delivery = delivery(store.clone(), targets);
-    let given = (store.clone(), delivery.status());
-    let (api, stage, serving) = api::start(&config, given, &clock, aside_stop.clone()).await?;
-    let mut poller = Poller::start(config, store.clone(), (&clock, api, stage), limits).await?;
-    let delivery = tokio::spawn(delivery.run(aside_stop.clone()));
-    let ended = poller.poll(&source, limits.to, &stop).await;
-    if limits.to.is_some() && !stop.is_cancelled() && ended.is_ok() {
-        drain(&store, &stop).await?;
+    let mut prepared = Prepared::new(config, None).await?;
+    let (reloader, mut next) = match origin {
+        Some(origin) => watch(origin, &prepared, &clock, &stop)?,
+        None => (Reloader::default(), mpsc::channel(1).1),
+    };
+    let mut carried =
+        Carried { store, clock, reloader, ready: false, board: StatusBoard::default() };
+    loop {
+        match session::run(prepared, &mut carried, limits, &stop, &mut next).await? {
+            Some(following) => prepared = following,
+            None => return Ok(()),
+        }
     }
-    aside_stop.cancel();
-    if let Err(panicked) = serving.await {
-        error!(%panicked, "the API ended early");
-    }
-    if let Err(panicked) = delivery.await {
-        error!(%panicked, "delivery ended early; its messages stay in the outbox");
-    }
-    let last = poller.driver.engine().now();
-    info!(last_tick = last.map_or_else(|| "none".to_owned(), |at| at.to_string()), "stopped");
-    ended
 }
 
-fn open_receivers(config: &Config) -> Result<Vec<Target>, ReceiverError> {
-    let mut targets = Vec::new();
-    for receiver in &config.receivers {
-        targets.extend(receiver.open(&config.templates)?);
-    }
-    Ok(targets)
-}
-
-/// Delivery of what the outbox holds, not begun.
-fn delivery(store: StoreHandle, targets: Vec<Target>) -> Delivery {
-    let seed = u64::try_from(clock::now().as_millis()).unwrap_or(0);
-    Delivery::new(store, targets, Arc::new(clock::now), seed)
+/// Begins to watch for other configurations.
+fn watch(
+    origin: Origin,
+    prepared: &Prepared,
+    clock: &Arc<Clock>,
+    stop: &CancellationToken,
+) -> Result<(Reloader, mpsc::Receiver<Prepared>), DaemonError> {
+    let (reloader, wished) = Reloader::new();
+    let (following, next) = mpsc::channel(1);
+    let given = (reloader.clone(), Arc::clone(clock));
+    let config = prepared.config.clone();
+    let watcher = Watcher::new(origin, config, prepared.address()?, given, following);
+    tokio::spawn(watcher.run(wished, stop.clone()));
+    Ok((reloader, next))
 }
 
 /// Waits until nothing waits to be delivered; a receiver that is away is not waited for long, and
@@ -181,6 +174,8 @@ struct Poller {
     stored: Option<Timestamp>,
     trouble: Trouble,
     notebook: Notebook,
+    /// Attempts in a row to learn what is new in the rules.
+    backfills: u32,
 }
 
 impl Poller {
@@ -233,6 +228,7 @@ impl Poller {
             stored,
             trouble,
             notebook,
+            backfills: 0,
         })
     }
 
@@ -263,12 +259,12 @@ impl Poller {
         to: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
+        self.stage.show(self.driver.engine().overview());
         let flavour = tokio::select! {
             flavour = source.flavour() => flavour,
             () = stop.cancelled() => return Ok(()),
         };
         self.settle = self.settle.max(flavour.settle_min());
-        self.stage.show(self.driver.engine().overview());
         info!(%flavour, next_tick = %self.driver.next_tick(), "polling");
         while !stop.is_cancelled() {
             let next = self.driver.next_tick();
@@ -328,6 +324,13 @@ impl Poller {
         end: Timestamp,
         stop: &CancellationToken,
     ) -> Result<Result<(), SourceError>, DaemonError> {
+        let filled = tokio::select! {
+            filled = self.backfill(source) => filled?,
+            () = stop.cancelled() => return Ok(Ok(())),
+        };
+        if let Err(away) = filled {
+            return Ok(Err(away));
+        }
         while self.driver.next_tick() <= end && !stop.is_cancelled() {
             self.listen().await?;
             let mut alerts: Vec<Alert> = Vec::new();
@@ -375,6 +378,43 @@ impl Poller {
                 return Ok(Err(away));
             }
         }
+        Ok(Ok(()))
+    }
+
+    /// Keeps the state as it is, so that the next start need not process ticks again.
+    async fn leave(&mut self) -> Result<(), DaemonError> {
+        let watching = self.driver.learns_until().is_none();
+        let newest = self.driver.engine().now().filter(|&now| now >= self.driver.began());
+        if let Some(tick) = newest.filter(|&tick| watching && self.stored != Some(tick)) {
+            self.stored = None;
+            self.commit(tick, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Learns what came into the rules, or changed in them, since the state was kept. A backend
+    /// that cannot give the past of it must not hold up the present for long.
+    async fn backfill(
+        &mut self,
+        source: &Prometheus,
+    ) -> Result<Result<(), SourceError>, DaemonError> {
+        match self.driver.backfill(source).await {
+            Ok(0) => {}
+            Ok(signals) => {
+                info!(signals, "learned the past of what is new in the rules");
+                self.leave().await?;
+            }
+            Err(AdvanceError::Archive(problem)) => return Err(DaemonError::Archive(problem)),
+            Err(AdvanceError::Source(away)) => {
+                self.backfills += 1;
+                if self.backfills < BACKFILLS_MAX {
+                    return Ok(Err(away));
+                }
+                warn!(problem = %away, "what is new in the rules begins without a past");
+                self.driver.begin_without_past();
+            }
+        }
+        self.backfills = 0;
         Ok(Ok(()))
     }
 

@@ -10,6 +10,7 @@
 //! says what is usual) → `correlate` (what belongs together) → `breakdown` (whose) → `diagnose` (why) → `lifecycle`
 //! (what to tell).
 
+mod adopt;
 pub mod alert;
 pub mod changes;
 pub mod chart;
@@ -140,6 +141,10 @@ pub(crate) struct EngineState {
     breakdowns: Breakdowns,
     /// True once the first baselines were learned.
     learned: bool,
+    /// What the signals were that it knows.
+    definitions: adopt::Definitions,
+    /// Whose wall clock the seasons follow.
+    zone: Option<String>,
 }
 
 impl Engine {
@@ -152,7 +157,13 @@ impl Engine {
     pub fn with_archive(rules: Arc<Rules>, settings: Settings, archive: Box<dyn Archive>) -> Self {
         let clock = WallClock::new(settings.timezone.clone());
         let careful = Servo::careful();
-        let state = EngineState { notices: careful, alerts: careful, ..EngineState::default() };
+        let state = EngineState {
+            notices: careful,
+            alerts: careful,
+            definitions: adopt::definitions(&rules.signals),
+            zone: zone_name(&settings.timezone),
+            ..EngineState::default()
+        };
         Self { rules, settings, clock, state, archive }
     }
 
@@ -400,6 +411,11 @@ impl Engine {
         }
         self.state.learned = true;
     }
+}
+
+/// The name of a zone; none of one that has none, such as a fixed offset.
+fn zone_name(zone: &TimeZone) -> Option<String> {
+    zone.iana_name().map(str::to_owned)
 }
 
 /// Spreads work over the week by name, the same way on every run.

@@ -10,11 +10,11 @@ use flate2::write::ZlibEncoder;
 
 use super::archive::Archive;
 use super::grid::WallClock;
-use super::{Engine, EngineState, Settings};
+use super::{Engine, EngineState, Settings, zone_name};
 use crate::rules::Rules;
 
 /// Raised whenever the layout of the state changes; older snapshots are then learned anew.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// A snapshot larger than this is not read: a hundred thousand series take a tenth of it.
 const BYTES_MAX: u64 = 16 << 30;
 
@@ -26,6 +26,12 @@ pub enum SnapshotError {
     Version {
         /// What was found.
         found: u32,
+    },
+    /// Seasons were learned by another clock on the wall.
+    #[error("`poll.timezone` was {found} before")]
+    Zone {
+        /// The zone before.
+        found: String,
     },
     /// Not the bytes that were written.
     #[error("snapshot is damaged: {0}")]
@@ -48,11 +54,13 @@ impl Engine {
 
     /// An engine that goes on where the snapshot was taken. `archive` holds what the engine that
     /// was kept had in its own at that time, or later. Series whose signal is no longer in
-    /// the rules are dropped; signals that are new begin without history.
+    /// the rules, or whose values mean something else now, are dropped; [`Self::strangers`] names
+    /// the signals of which nothing is known.
     ///
     /// # Errors
     ///
-    /// Another version's bytes, or damaged ones: the caller learns anew from the source.
+    /// Another version's bytes, damaged ones, or another time zone's: the caller learns anew from
+    /// the source.
     pub fn restore(
         rules: Arc<Rules>,
         settings: Settings,
@@ -66,10 +74,16 @@ impl Engine {
         let damaged = |e: &dyn std::fmt::Display| SnapshotError::Damaged(e.to_string());
         let mut plain = Vec::new();
         ZlibDecoder::new(bytes).take(BYTES_MAX).read_to_end(&mut plain).map_err(|e| damaged(&e))?;
-        let mut state: EngineState = postcard::from_bytes(&plain).map_err(|e| damaged(&e))?;
-        state.tracks.retain_known(&rules.signals);
+        let state: EngineState = postcard::from_bytes(&plain).map_err(|e| damaged(&e))?;
+        let zone = zone_name(&settings.timezone);
+        if state.zone != zone {
+            let found = state.zone.unwrap_or_else(|| "another".to_owned());
+            return Err(SnapshotError::Zone { found });
+        }
         let clock = WallClock::new(settings.timezone.clone());
         let mut engine = Self { rules, settings, clock, state, archive };
+        engine.forget_changed();
+        engine.state.tracks.retain_known(&engine.rules.signals);
         engine.enrol();
         Ok(engine)
     }

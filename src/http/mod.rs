@@ -12,6 +12,7 @@ mod listener;
 pub mod live;
 mod parse;
 mod problem;
+pub mod reload;
 mod silences;
 mod status;
 
@@ -37,6 +38,7 @@ use crate::time::Timestamp;
 
 use live::Live;
 use problem::Refusal;
+use reload::Reloader;
 
 pub use parse::{POSTED_MAX, SERVICE_CHARS_MAX, WHAT_CHARS_MAX};
 
@@ -75,6 +77,13 @@ pub struct HttpError {
     source: io::Error,
 }
 
+impl HttpError {
+    /// Why this address cannot be served.
+    pub fn new(listen: SocketAddr, source: io::Error) -> Self {
+        Self { listen, source }
+    }
+}
+
 /// Where the present comes from.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -91,6 +100,7 @@ pub struct Api {
     ready: Arc<AtomicBool>,
     receivers: StatusBoard,
     live: Live,
+    reloader: Reloader,
     requests: Arc<Semaphore>,
     /// Whether the log says that incidents cannot be read: once is enough.
     told_unreadable: Arc<AtomicBool>,
@@ -115,6 +125,7 @@ impl Api {
             ready: Arc::default(),
             receivers: StatusBoard::default(),
             live: live::live().1,
+            reloader: Reloader::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             told_unreadable: Arc::default(),
         }
@@ -141,9 +152,21 @@ impl Api {
         self
     }
 
+    /// With a way to have the configuration read again.
+    #[must_use]
+    pub fn with_reloader(mut self, reloader: Reloader) -> Self {
+        self.reloader = reloader;
+        self
+    }
+
     /// Says that every tick up to the present was processed, or that it no longer is so.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether it was said last that every tick is processed.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 }
 
@@ -154,7 +177,7 @@ impl Api {
 /// When it cannot be had, such as one that is in use.
 pub async fn bind(config: &Config) -> Result<TcpListener, HttpError> {
     let listen = config.listen;
-    TcpListener::bind(listen).await.map_err(|source| HttpError { listen, source })
+    TcpListener::bind(listen).await.map_err(|source| HttpError::new(listen, source))
 }
 
 /// Serves until `stop`, then waits shortly for what is under way.
@@ -175,6 +198,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload::reload))
         .route("/api/v1/changes", get(changes::list).post(changes::post))
         .route("/api/v1/digests", get(digests::list))
         .route("/api/v1/incidents", get(incidents::list))
@@ -194,7 +218,7 @@ pub fn router(api: Api) -> Router {
 }
 
 async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
-    if api.ready.load(Ordering::Relaxed) {
+    if api.is_ready() {
         Ok("ready\n")
     } else {
         let detail = "the past is being read, or the backend is away; the log says which";

@@ -1,7 +1,6 @@
 //! `GET /api/v1/status`: how far detection is, and how receivers fare.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use super::Api;
 use super::exchange::{json, store_problem};
 use super::problem::Refusal;
+use super::reload::Reloads;
 use crate::notify::status::Status;
 use crate::store::{RowState, Store, StoreError};
 use crate::time::Timestamp;
@@ -24,6 +24,8 @@ struct Standing {
     /// Every target, since the start.
     receivers: BTreeMap<String, Status>,
     outbox: Outbox,
+    /// Configurations read again since the start.
+    reloads: Reloads,
 }
 
 /// Messages in the state file.
@@ -52,10 +54,11 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Refusal> 
     let (last_tick, outbox) = found.await.map_err(|problem| store_problem(&problem))?;
     let standing = Standing {
         version: env!("CARGO_PKG_VERSION"),
-        ready: api.ready.load(Ordering::Relaxed),
+        ready: api.is_ready(),
         last_tick,
         receivers: api.receivers.all(),
         outbox,
+        reloads: api.reloader.told(),
     };
     Ok(json(StatusCode::OK, &standing))
 }

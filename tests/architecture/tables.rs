@@ -45,6 +45,7 @@ pub(crate) const STAGES: &[&[&str]] = &[
     &["lifecycle"],
     &[
         "mod",
+        "adopt",
         "controllers",
         "draw",
         "incidents",
