@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::rules::{Cause, Role, RoleState, Rules, See, Signal, load, packs};
+use crate::rules::{
+    Cause, Role, RoleState, Rules, See, Signal, StandIn, histograms, instead_of_percentile, load,
+    packs, stand_in,
+};
 use crate::source::{Prometheus, SourceError};
 use crate::time::{Span, Timestamp};
 
@@ -65,6 +68,8 @@ pub struct Service {
     pub service: String,
     /// Every role that a cause speaks of.
     pub roles: Vec<Covered>,
+    /// Durations of which no percentile is seen: the signals that stand in for it, and why.
+    pub instead: Vec<String>,
     /// The review's questions and whether metrics can answer them.
     pub questions: Vec<Answered>,
     /// Causes that could not be told from others, because nothing that speaks clearly for them can
@@ -197,10 +202,37 @@ fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Ser
     let blind = rules.causes.iter().filter(|cause| is_blind(rules, cause, &seen, broken_down));
     Service {
         service: service.to_owned(),
+        instead: instead(&rules.signals, &live),
         questions: questions.collect(),
         blind: blind.map(|cause| cause.id.clone()).collect(),
         roles: roles_seen,
     }
+}
+
+/// Says of which durations a service shows a mean and no percentile.
+fn instead(all: &[Signal], live: &[&Signal]) -> Vec<String> {
+    let mut means = BTreeSet::new();
+    for signal in live {
+        let counted = signal.requires.iter().filter_map(|name| name.strip_suffix("_count"));
+        means.extend(counted.filter(|of| stand_in(signal, of) == Some(StandIn::Mean)));
+    }
+    let reads = |signal: &Signal, of: &str| histograms(signal).any(|histogram| histogram == of);
+    let percentile = |of: &&str| {
+        live.iter().any(|signal| reads(signal, of) || stand_in(signal, of) == Some(StandIn::Native))
+    };
+    means.retain(|of| !percentile(of));
+    let told = means.iter().map(|of| {
+        let there =
+            live.iter().filter_map(|signal| Some((signal.name.as_str(), stand_in(signal, of)?)));
+        let (signals, kinds): (Vec<&str>, BTreeSet<StandIn>) = there.unzip();
+        let why = if all.iter().any(|signal| reads(signal, of)) {
+            "there are no buckets".to_owned()
+        } else {
+            format!("no signal reads {of}_bucket")
+        };
+        format!("{}: {}: {why}", signals.join(", "), instead_of_percentile(&kinds))
+    });
+    told.collect()
 }
 
 /// Every role that the causes speak of.
@@ -285,6 +317,29 @@ mod tests {
         assert_eq!(of("jobs", "latency"), State::Missing);
         assert!(coverage.packs["retries"].contains(&"envoy".to_owned()));
         assert!(!coverage.packs.contains_key("latency_typical_of_nothing"));
+    }
+
+    #[test]
+    fn a_mean_in_place_of_a_percentile_is_told() {
+        let requiring = |name: &str, names: &[&str]| {
+            let requires = names.iter().map(|&name| name.to_owned()).collect();
+            Signal { requires, ..Signal::plain(name, Role::Latency) }
+        };
+        let mean = requiring("mean", &["t_seconds_sum", "t_seconds_count"]);
+        let slowest = requiring("max", &["t_seconds_max"]);
+        let p99 = requiring("p99", &["t_seconds_bucket"]);
+        let told = |signals: &[Signal], live: &[&str]| {
+            let rules = rules(signals.to_vec());
+            let now = live.iter().flat_map(|&signal| seen(signal, &["web"])).collect();
+            let rows = Rows { now, ..Rows::default() };
+            coverage(&rules, rows, Timestamp::from_secs(0), None).services[0].instead.clone()
+        };
+        let all = [mean.clone(), slowest, p99];
+        let expected = "mean, max: mean and slowest instead of p99: there are no buckets";
+        assert_eq!(told(&all, &["mean", "max"]), [expected]);
+        assert_eq!(told(&all, &["mean", "max", "p99"]), [""; 0]);
+        let expected = "mean: mean instead of p99: no signal reads t_seconds_bucket";
+        assert_eq!(told(&[mean], &["mean"]), [expected]);
     }
 
     #[test]

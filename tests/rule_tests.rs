@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use grayflag::config::Machine;
 use grayflag::rule_test::{Test, load};
-use grayflag::rules::builtin_causes;
+use grayflag::rules::{builtin_causes, packs};
 
 fn test(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grayflag"));
@@ -22,6 +22,31 @@ fn the_shipped_rules_pass_their_tests() {
     let output = test(&["rules/tests"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout) + &text(&output.stderr));
     assert!(text(&output.stdout).ends_with(" passed, 0 failed\n"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_shipped_packs_pass_their_tests() {
+    let output = test(&["rules/tests/packs"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout) + &text(&output.stderr));
+    assert!(text(&output.stdout).ends_with(" passed, 0 failed\n"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn every_shipped_pack_names_a_trouble_and_is_quiet_without() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/tests/packs");
+    for pack in packs() {
+        let path = dir.join(format!("{}.toml", pack.name));
+        let tests = load(&path, &Machine).unwrap().suite.unwrap().tests;
+        let named = |test: &Test| test.expectations.iter().any(|told| told.cause.is_some());
+        assert!(tests.iter().any(named), "{}: no trouble is named", pack.name);
+        let quiet = tests.iter().any(|test| test.expectations.is_empty());
+        assert!(quiet, "{}: no test is quiet", pack.name);
+        // Its own signals are tested, not only what stands beside them.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let signals = grayflag::rules::load(&[pack.file()]).0.signals;
+        let own = signals.iter().any(|own| text.contains(&format!("'signal:{}{{", own.name)));
+        assert!(own, "{}: no series is of its signals", pack.name);
+    }
 }
 
 /// A cause that is named whatever happens would pass its own case alone.

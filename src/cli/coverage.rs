@@ -84,6 +84,9 @@ fn text(coverage: &Coverage, out: &mut dyn Write) -> io::Result<()> {
                 writeln!(out, "  {name:<8} {}", roles.join(", "))?;
             }
         }
+        for instead in &service.instead {
+            writeln!(out, "  note     {instead}")?;
+        }
         let open = service.questions.iter().filter(|question| !question.answered);
         for question in open {
             writeln!(out, "  unseen   {}", question.question)?;

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::discover::{Found, PackFound, discover, write};
 use crate::notify::view::clean;
 use crate::problem::count;
-use crate::rules::packs;
+use crate::rules::{instead_of_percentile, packs};
 use crate::source::{self, Prometheus};
 
 /// Options of `grayflag discover`.
@@ -127,6 +127,11 @@ fn fitting(pack: &PackFound, out: &mut dyn Write) -> io::Result<()> {
     for signal in &pack.signals {
         let what = if let Some(problem) = &signal.problem {
             format!("refused: {}", clean(problem))
+        } else if !signal.instead.is_empty() {
+            let kinds = signal.instead.values().copied().collect();
+            let signals: Vec<&str> = signal.instead.keys().map(String::as_str).collect();
+            let what = instead_of_percentile(&kinds);
+            format!("{what}: there are no buckets (see {})", signals.join(", "))
         } else if !signal.missing.is_empty() {
             format!("needs {}", signal.missing.join(", "))
         } else if signal.rows == Some(0) {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::rules::{Pack, Signal, load, packs};
+use crate::rules::{Pack, Signal, StandIn, histograms, load, packs, stand_in};
 use crate::source::{InstantRow, Prometheus, SourceError};
 use crate::time::Timestamp;
 
@@ -66,6 +66,9 @@ pub struct SignalFound {
     pub problem: Option<String>,
     /// Rows without the label that names the service.
     pub nameless: usize,
+    /// Signals of the pack with rows that stand in for a percentile, where a histogram that this one
+    /// needs has no buckets.
+    pub instead: BTreeMap<String, StandIn>,
 }
 
 /// Metrics that change when something is deployed.
@@ -144,6 +147,7 @@ pub async fn discover(
         for signal in signals {
             seen.push(look(source, (pack, signal), at, &present, &mut services).await?);
         }
+        stand_ins(signals, &mut seen);
         // Rows without a service are rows that the engine would leave out.
         let fits = seen.iter().any(|signal| signal.rows.is_some_and(|rows| signal.nameless < rows));
         found.push(PackFound {
@@ -216,6 +220,7 @@ async fn look(
         rows: None,
         problem: None,
         nameless: 0,
+        instead: BTreeMap::new(),
     };
     if !found.missing.is_empty() {
         return Ok(found);
@@ -239,4 +244,26 @@ async fn look(
     }
     found.rows = Some(rows.len());
     Ok(found)
+}
+
+/// Finds what stands in for the percentiles of histograms that have no buckets. The two lists are
+/// of the same signals.
+fn stand_ins(signals: &[Signal], seen: &mut [SignalFound]) {
+    let live: Vec<&Signal> = signals
+        .iter()
+        .zip(&*seen)
+        .filter(|(_, found)| found.rows.is_some_and(|rows| 0 < rows))
+        .map(|(signal, _)| signal)
+        .collect();
+    for (signal, found) in signals.iter().zip(seen) {
+        let bare = |histogram: &&str| {
+            found.missing.iter().any(|name| name.strip_suffix("_bucket") == Some(histogram))
+        };
+        for histogram in histograms(signal).filter(bare) {
+            let known = live
+                .iter()
+                .filter_map(|&other| Some((other.name.clone(), stand_in(other, histogram)?)));
+            found.instead.extend(known);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Found, PackFound};
-use crate::rules::packs;
+use crate::rules::{instead_of_percentile, packs};
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,10 @@ pub fn pack_text(found: &PackFound) -> String {
             continue;
         };
         let _ = writeln!(text, "# This backend has no {}.", lacking.missing.join(", "));
+        if !lacking.instead.is_empty() {
+            let kinds = lacking.instead.values().copied().collect();
+            let _ = writeln!(text, "# There is the {}.", instead_of_percentile(&kinds));
+        }
         let whole = format!("[[signal]]{part}");
         for line in whole.lines() {
             // What introduces the next signal is a comment, and stays one.

@@ -15,7 +15,7 @@ macro_rules! shipped {
 const LAB: (&str, &str) = shipped!("rules/signals/lab.toml");
 
 /// Signals by what exposes them.
-const PACKS: [(&str, &str); 38] = [
+const PACKS: [(&str, &str); 39] = [
     shipped!("rules/signals/cache-memcached.toml"),
     shipped!("rules/signals/cache-micrometer.toml"),
     shipped!("rules/signals/cache-redis.toml"),
@@ -30,6 +30,7 @@ const PACKS: [(&str, &str); 38] = [
     shipped!("rules/signals/haproxy.toml"),
     shipped!("rules/signals/http.toml"),
     shipped!("rules/signals/http-django.toml"),
+    shipped!("rules/signals/http-native.toml"),
     shipped!("rules/signals/http-rails.toml"),
     shipped!("rules/signals/http-spans.toml"),
     shipped!("rules/signals/http-spring.toml"),

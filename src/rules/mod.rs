@@ -9,6 +9,7 @@ use crate::series::ChangeKind;
 use crate::time::Span;
 
 mod builtin;
+mod instead;
 mod load;
 mod maintenance;
 mod parse_cause;
@@ -20,6 +21,7 @@ mod role;
 mod template;
 
 pub use builtin::{Pack, builtin, builtin_causes, builtin_lab, builtin_signals, packs};
+pub use instead::{StandIn, histograms, instead_of_percentile, stand_in};
 pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, load};
 pub use maintenance::Maintenance;
 pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
