@@ -21,6 +21,7 @@ pub mod rules;
 pub mod engine;
 
 pub mod matcher;
+pub mod scorecard;
 
 pub mod changes;
 pub mod store;

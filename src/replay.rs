@@ -21,8 +21,8 @@ use crate::series::{Answer, Feedback};
 use crate::source::{Prometheus, ReadPlan, SourceError, VALUES_MAX};
 use crate::time::{Span, Timestamp};
 
-/// Ticks that one reading asks for, at most: a week of blocks.
-const TICKS_MAX: usize = 2_016;
+/// Ticks that one reading asks for, at most: a week of blocks, and a power of two for chunks.
+const TICKS_MAX: usize = 2_048;
 /// Queries are read in one go only as far as a quarter of what a reading may hold, since series
 /// that are not known yet may be among the answers.
 const VALUES_AIMED: usize = VALUES_MAX / 4;
@@ -320,8 +320,10 @@ impl Driver {
     ) -> Result<crate::source::Reading, SourceError> {
         let mut ticks = (VALUES_AIMED / self.plan.series_len().max(1)).clamp(1, TICKS_MAX);
         loop {
-            let ahead = step.times(i64::try_from(ticks - 1).unwrap_or(0));
-            let to = last.min(from + ahead);
+            let to = match source.cache() {
+                Some(_) => last.min(end_of_chunk(from, step, &mut ticks)),
+                None => last.min(from + step.times(i64::try_from(ticks - 1).unwrap_or(0))),
+            };
             let read = source.read(&mut self.plan, from, to, step);
             // Side by side: annotations that do not come hold nobody up for long.
             let both = tokio::join!(read, self.outside.read(from, to));
@@ -336,6 +338,19 @@ impl Driver {
             }
         }
     }
+}
+
+/// The last tick of the chunk that `from` lies in, of at most `ticks` ticks; sets `ticks` to those
+/// of a whole chunk. Where a chunk begins depends on the time alone, so that replays of other
+/// ranges and of other rules ask for the same ones.
+fn end_of_chunk(from: Timestamp, step: Span, ticks: &mut usize) -> Timestamp {
+    let mut chunk = TICKS_MAX;
+    while *ticks < chunk {
+        chunk = chunk.div_ceil(2);
+    }
+    *ticks = chunk;
+    let length = step.times(i64::try_from(chunk).unwrap_or(1));
+    from.floor_to(length) + length - step
 }
 
 #[cfg(test)]

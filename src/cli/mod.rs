@@ -20,6 +20,8 @@ pub mod silence;
 mod table;
 mod templates;
 pub mod test;
+mod truths;
+pub mod tune;
 mod unread;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -73,12 +75,20 @@ enum Command {
         backend: bool,
     },
     /// Run the past through the same engine and print the alerts it would have given
-    #[command(after_long_help = REPLAY_HELP)]
+    #[command(after_long_help = replay::HELP)]
     Replay {
         #[command(flatten)]
         config: ConfigPath,
         #[command(flatten)]
         args: replay::ReplayArgs,
+    },
+    /// Try changes of the rules on the past, and say what each would gain and cost
+    #[command(after_long_help = tune::HELP)]
+    Tune {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: tune::TuneArgs,
     },
     /// Look at a backend: which packs of signals fit, and a configuration to start from
     #[command(after_long_help = DISCOVER_HELP)]
@@ -175,17 +185,6 @@ store, same receivers, same messages. Stop with Ctrl-C or SIGTERM; the next star
 this one stopped.
 
 Exit status: 0 stopped, 2 could not start.";
-
-const REPLAY_HELP: &str = "\
-Examples:
-  grayflag replay --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z
-  grayflag replay --from 1772323200 --to 1772928000 --format jsonl --output alerts.jsonl
-  grayflag replay --from … --to … --scores scores.csv
-
-Learns from the history before --from (poll.history), gives no alerts for it, then gives what
-`grayflag run` would have given from --from to --to. Touches neither store nor receivers.
-
-Exit status: 0 done, 2 could not be done.";
 
 const DISCOVER_HELP: &str = "\
 Examples:
@@ -359,6 +358,7 @@ pub fn main() -> ExitCode {
             Command::Replay { config, args } => {
                 replay::run(load(&config.config)?, args, stop).await
             }
+            Command::Tune { config, args } => tune::run(load(&config.config)?, args, stop).await,
             Command::Discover { config, args } => {
                 let source = match args.backend() {
                     Some(source) => source,

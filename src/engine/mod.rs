@@ -66,6 +66,7 @@ mod relevel;
 mod scores;
 pub mod silent;
 pub mod snapshot;
+pub mod stand;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

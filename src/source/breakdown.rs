@@ -72,7 +72,7 @@ impl Prometheus {
             ("latency_offset", "1ms".to_owned()),
         ];
         let mut rows = OfService::new((question, signal), Sums::of(signal, windows));
-        self.client.ask("api/v1/query_range", &form, &authorization, &mut rows).await?;
+        self.ask_range(&form, question.until, &authorization, &mut rows).await?;
         Ok(rows.sums.values())
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Client {
     base: Url,
     /// The address as messages show it.
     pub(super) url: String,
+    /// Whose data it is, for those who keep it: see [`Config::identity`].
+    pub(super) identity: String,
     config: Config,
     timeout: Duration,
     permits: Semaphore,
@@ -86,7 +88,8 @@ impl Client {
         })?;
         let url = Url::parse(&config.url).map_or_else(|_| shown(&base), |url| shown(&url));
         let permits = Semaphore::new(config.max_concurrency);
-        Ok(Self { http, base, url, config, timeout, permits, counting: Counting::default() })
+        let (identity, counting) = (config.identity(), Counting::default());
+        Ok(Self { http, base, url, identity, config, timeout, permits, counting })
     }
 
     /// Requests at the same time.

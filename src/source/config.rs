@@ -4,10 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SourceError;
+use crate::series::stable_hash;
 use crate::time::Span;
+
+/// Headers that change without the data changing: tokens are rotated.
+const PROOFS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// How to reach a backend; every field has its default except the address.
 #[derive(Clone)]
@@ -72,6 +76,20 @@ impl Config {
             max_response_bytes: 64 << 20,
             gzip: true,
         }
+    }
+
+    /// Whose data this gives: the address, the user and every header but those that only prove who
+    /// asks. What is here may be secret; it is for hashes.
+    pub(super) fn identity(&self) -> String {
+        let user = self.basic_auth.as_ref().map_or("", |basic| basic.username.as_str());
+        let mut parts = vec![self.url.clone(), user.to_owned()];
+        for (name, value) in &self.headers {
+            let name = name.to_ascii_lowercase();
+            if !PROOFS.contains(&name.as_str()) {
+                parts.push(format!("{name}: {}", value.expose_secret()));
+            }
+        }
+        format!("{:032x}", stable_hash(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
     }
 
     /// Refuses what cannot work.

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, stream};
 use crate::time::{Span, Timestamp};
 
 mod breakdown;
+mod cache;
 mod client;
 mod column;
 mod config;
@@ -29,6 +30,7 @@ mod table;
 mod text;
 mod tls;
 
+pub use cache::{CACHE_AGE_MIN, CACHE_BYTES_MAX, Cache, CacheError, CacheUse};
 pub use config::{BasicAuth, Config, Tls};
 pub use counters::Counters;
 pub use error::SourceError;
@@ -60,6 +62,8 @@ const DIVISIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Prometheus {
     client: Client,
+    /// Only for those who read the past again and again.
+    cache: Option<Cache>,
 }
 
 impl Prometheus {
@@ -69,7 +73,18 @@ impl Prometheus {
     ///
     /// Options that cannot work, and certificate files that cannot be read.
     pub fn new(config: Config) -> Result<Self, SourceError> {
-        Client::new(config).map(|client| Self { client })
+        Client::new(config).map(|client| Self { client, cache: None })
+    }
+
+    /// Keeps answers to range queries in `cache`, and takes from there what it has.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Where answers are kept, if they are.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     /// The address for messages: without user, password and parameters.
@@ -109,7 +124,8 @@ impl Prometheus {
         while done < ticks {
             let points = self.client.points_max().min(ticks - done);
             let chunk = Window { start: reading.tick(done), step, points, tick: done };
-            match self.read_chunk(plan, &mut reading, chunk, &authorization).await {
+            // Boxed: it is most of what waiting for a replay or a daemon takes.
+            match Box::pin(self.read_chunk(plan, &mut reading, chunk, &authorization)).await {
                 Ok(()) => done += points,
                 Err(error) if done == 0 => return Err(error),
                 Err(error) => return Ok(reading.finish(Some(error))),
@@ -256,8 +272,7 @@ impl Prometheus {
         ];
         let attempt = || async {
             let mut table = Table::new(&query.wanted, window);
-            let head =
-                self.client.ask("api/v1/query_range", &form, authorization, &mut table).await?;
+            let head = self.ask_range(&form, window.end(), authorization, &mut table).await?;
             Ok((table, head))
         };
         let backoff = ExponentialBuilder::default()

@@ -7,7 +7,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["stats", "hours", "html"],
     &["rules"],
     &["engine"],
-    &["matcher"],
+    &["matcher", "scorecard"],
     &["changes", "store", "notify", "source", "lab", "replay", "http"],
     &["coverage", "discover"],
     &["config"],
@@ -61,5 +61,6 @@ pub(crate) const STAGES: &[&[&str]] = &[
         "scores",
         "silent",
         "snapshot",
+        "stand",
     ],
 ];

@@ -132,6 +132,8 @@ impl Home {
     pub(crate) fn command(&self, command: &str) -> Command {
         let mut grayflag = Command::new(env!("CARGO_BIN_EXE_grayflag"));
         grayflag.arg(command).arg("--config").arg(self.config());
+        // Ports come again: what an earlier test downloaded is nobody's business.
+        grayflag.env("XDG_CACHE_HOME", self.path("caches"));
         grayflag
     }
 
