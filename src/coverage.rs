@@ -9,6 +9,7 @@ use crate::rules::{
     Cause, Role, RoleState, Rules, See, Signal, StandIn, histograms, instead_of_percentile, load,
     packs, stand_in,
 };
+use crate::series::ChangeKind;
 use crate::source::{Prometheus, SourceError};
 use crate::time::{Span, Timestamp};
 
@@ -199,7 +200,9 @@ fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Ser
         let roles = needs.iter().map(|role| role.name().to_owned()).collect();
         Answered { question: (*question).to_owned(), answered, roles }
     });
-    let blind = rules.causes.iter().filter(|cause| is_blind(rules, cause, &seen, broken_down));
+    let told =
+        |kind| rules.changes.iter().any(|change| change.kind == kind) || rules.told.contains(&kind);
+    let blind = rules.causes.iter().filter(|cause| is_blind(cause, &told, &seen, broken_down));
     Service {
         service: service.to_owned(),
         instead: instead(&rules.signals, &live),
@@ -236,8 +239,8 @@ fn instead(all: &[Signal], live: &[&Signal]) -> Vec<String> {
 }
 
 /// Every role that the causes speak of.
-fn roles_of(causes: &[Cause]) -> BTreeSet<Role> {
-    let evidence = causes.iter().flat_map(|cause| &cause.evidence);
+pub(crate) fn roles_of<'c>(causes: impl IntoIterator<Item = &'c Cause>) -> BTreeSet<Role> {
+    let evidence = causes.into_iter().flat_map(|cause| &cause.evidence);
     evidence
         .flat_map(|evidence| match &evidence.see {
             See::RoleIs { role, .. } => vec![*role],
@@ -250,10 +253,14 @@ fn roles_of(causes: &[Cause]) -> BTreeSet<Role> {
         .collect()
 }
 
-/// Whether nothing that speaks clearly for a cause could be looked up.
-fn is_blind(rules: &Rules, cause: &Cause, seen: &dyn Fn(Role) -> bool, breakdowns: bool) -> bool {
-    let told =
-        |kind| rules.changes.iter().any(|change| change.kind == kind) || rules.told.contains(&kind);
+/// Whether nothing that speaks clearly for a cause could be looked up: of which kinds of change
+/// there is news, which roles are seen, and whether any signal is broken down.
+pub(crate) fn is_blind(
+    cause: &Cause,
+    told: &dyn Fn(ChangeKind) -> bool,
+    seen: &dyn Fn(Role) -> bool,
+    breakdowns: bool,
+) -> bool {
     let visible = |see: &See| match see {
         See::RoleIs { is: RoleState::Normal, .. } => false,
         See::RoleIs { role, .. } | See::PeerApart { of: Some(role) } => seen(*role),

@@ -39,6 +39,8 @@ pub mod config;
 
 pub mod rule_test;
 
+pub mod schema;
+
 pub mod daemon;
 
 pub mod cli;

@@ -17,6 +17,7 @@ use bad_backend::{Answer, BadBackend};
 use grayflag::changes::grafana::{Annotations, Grafana, ServiceOf};
 use grayflag::changes::outside::{Outside, Posted};
 use grayflag::cli::check_backend;
+use grayflag::cli::progress::Progress;
 use grayflag::clock;
 use grayflag::engine::archive::MemoryArchive;
 use grayflag::engine::{Settings, snapshot};
@@ -257,18 +258,22 @@ async fn a_check_asks_grafana_too() {
     let config =
         grayflag::config::Config { annotations: vec![fake.config()], ..Default::default() };
     let said = async || {
-        let mut out = Vec::new();
-        let wrong = check_backend::check(&config, &source, at(0), &mut out).await.unwrap();
-        (wrong, String::from_utf8(out).unwrap())
+        let mut progress = Progress::lines(std::io::sink());
+        let report = check_backend::check(&config, &source, at(0), &mut progress).await.unwrap();
+        let [told] = report.queries.as_slice() else { panic!("{report:?}") };
+        (told.name.clone(), told.series, told.problems.first().cloned(), report.is_useful())
     };
     let name = format!("change `deploy` from {}", fake.url);
-    assert_eq!(said().await, (0, format!("ok     {name}: 1 change in 4 weeks\n")));
+    assert_eq!(said().await, (name.clone(), 1, None, true));
     fake.mood(Mood::Well(vec![mark(-5, None, "whose?", &["deploy", "prod"])]));
-    let problem = "no annotation has a tag that names a service";
-    assert_eq!(said().await, (1, format!("failed {name}: {problem}\n")));
+    let (_, _, problem, useful) = said().await;
+    let problem = problem.unwrap();
+    assert_eq!((problem.kind, useful), ("no-service", false));
+    assert_eq!(problem.text, "no annotation has a tag that names a service");
     fake.mood(Mood::Status(401));
-    let (wrong, text) = said().await;
-    assert!(wrong == 1 && text.contains("refuses our token (HTTP 401)"), "{text}");
+    let (_, _, problem, useful) = said().await;
+    let problem = problem.unwrap();
+    assert!(!useful && problem.text.contains("refuses our token (HTTP 401)"), "{problem:?}");
 }
 
 fn settings() -> Settings {

@@ -34,7 +34,10 @@ fn problems(path: &Path) -> Problems {
     } else if name.starts_with("tests-") {
         rule_test::load(path, &Bare).unwrap().problems
     } else {
-        config::load(path, &Bare).unwrap().problems
+        let loaded = config::load(path, &Bare).unwrap();
+        let mut problems = loaded.problems;
+        problems.extend(loaded.advice.problems);
+        problems
     }
 }
 
@@ -52,7 +55,7 @@ fn every_mistake_is_told_with_place_and_remedy() {
     let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
     let mut wrong = Vec::new();
     let fixtures = fixtures();
-    assert!(fixtures.len() >= 35, "only {} fixtures", fixtures.len());
+    assert!(fixtures.len() >= 130, "only {} fixtures", fixtures.len());
     for path in fixtures {
         let problems = problems(&path);
         assert!(!problems.is_empty(), "{} has no problem", path.display());

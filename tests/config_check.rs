@@ -114,3 +114,23 @@ fn a_configuration_that_cannot_be_read_is_an_error() {
     );
     assert!(out.is_empty());
 }
+
+#[test]
+fn shipped_causes_that_nothing_shows_are_told_in_one_note() {
+    let (verdict, text) = run(&[("grayflag.toml", "")], false);
+    assert_eq!(verdict, Verdict::Fine, "{text}");
+    assert!(text.starts_with("note: no signal would show "), "{text}");
+    assert_eq!((text.matches("note: ").count(), text.lines().count()), (1, 3), "{text}");
+    // A cause of one's own is told where it stands.
+    let cause = "[[cause]]\nid = \"x\"\ntitle = \"x\"\nexplain = \"x\"\nprior = 0.2\n\
+                 [[cause.evidence]]\nsee = { role = \"gc\", is = \"rising\" }\n\
+                 likely = 0.9\notherwise = 0.1\n";
+    let files = [("grayflag.toml", PATHS), ("one.toml", SIGNAL), ("two.toml", cause)];
+    let (verdict, text) = run(&files, false);
+    assert_eq!(verdict, Verdict::Warnings, "{text}");
+    assert!(
+        text.contains("no signal can show the cause `x`: roles without a query: `gc`"),
+        "{text}"
+    );
+    assert!(text.contains("DIR/two.toml:2:6"), "{text}");
+}

@@ -28,7 +28,7 @@ fn a_signal_with_every_key() {
 [[signal]]
 name       = "http-latency-p99"
 role       = "latency"
-query      = 'histogram_quantile(0.99, sum by (app, le) (rate(http_bucket[5m])))'
+query      = 'histogram_quantile(0.99, sum by (app, instance, server, queue, zone, le) (rate(http_bucket[5m])))'
 service    = "app"
 peer       = "instance"
 dependency = "server"
@@ -47,7 +47,7 @@ requires   = ["http_bucket"]
     let want = Signal {
         name: "http-latency-p99".to_owned(),
         role: Role::Latency,
-        query: "histogram_quantile(0.99, sum by (app, le) (rate(http_bucket[5m])))".to_owned(),
+        query: "histogram_quantile(0.99, sum by (app, instance, server, queue, zone, le) (rate(http_bucket[5m])))".to_owned(),
         service: "app".to_owned(),
         peer: Some("instance".to_owned()),
         dependency: Some("server".to_owned()),

@@ -1,10 +1,80 @@
 //! `grayflag check`: says everything that is wrong with a configuration and its rules.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
-use crate::config::{self, ConfigError, Loaded, World};
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use super::unread::Unread;
+use super::{Failure, check_backend, load};
+use crate::clock;
+use crate::config::{self, ConfigError, Loaded, Machine, World};
 use crate::problem::count;
+use crate::source::Prometheus;
+
+pub(super) const HELP: &str = "\
+Examples:
+  grayflag check
+  grayflag check --backend
+  grayflag check --backend --format json | jq '.queries[] | select(.problems != [])'
+
+Errors are what cannot be used. Warnings are what does not do all that its author hopes: labels that
+a query cannot give, counters whose rate nobody takes, causes that no signal would show, routes that
+nothing reaches. With --backend, every query is asked once over the last hour: how many series and
+services it has, what it costs, and what is wrong with its values.
+
+Exit status: 0 it can be used, 1 errors, or a query that the backend refuses or whose rows name no
+service, 2 could not be done.";
+
+/// What is checked, and how it is told.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Ask the backend every query too, and say what each gives and what is wrong with it
+    #[arg(long)]
+    backend: bool,
+    /// How the backend's answers are told
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "backend")]
+    format: Format,
+}
+
+/// How answers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: one object; problems of files go to standard error.
+    Json,
+}
+
+/// Runs the command.
+pub(super) async fn run(path: &Path, args: &CheckArgs) -> Result<(), Failure> {
+    let mut out = Unread::new(io::stdout());
+    let told = |problem| match problem {
+        CheckError::Write(problem) => Failure::from(problem),
+        problem @ CheckError::Config(_) => Failure::of(problem),
+    };
+    let verdict = match args.format {
+        Format::Text => check(path, &Machine, &mut out, io::stdout().is_terminal()),
+        Format::Json => check(path, &Machine, &mut io::stderr(), io::stderr().is_terminal()),
+    };
+    let verdict = verdict.map_err(told)?;
+    if verdict.exit_status() != 0 {
+        return Err(Failure::silent(verdict.exit_status()));
+    }
+    if !args.backend {
+        return Ok(());
+    }
+    let config = load(path)?;
+    let source = Prometheus::new(config.source.clone()).map_err(Failure::of)?;
+    let now = clock::now() - config.poll.settle;
+    let mut progress = Progress::quiet();
+    let report = check_backend::check(&config, &source, now, &mut progress).await;
+    progress.end();
+    let report = report.map_err(Failure::of)?;
+    report.write(args.format, &mut out)?;
+    if report.is_useful() { Ok(()) } else { Err(Failure::silent(1)) }
+}
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +120,12 @@ pub fn check(
     out: &mut dyn Write,
     colour: bool,
 ) -> Result<Verdict, CheckError> {
-    let loaded = config::load(config_path, world)?;
+    let mut loaded = config::load(config_path, world)?;
+    loaded.problems.extend(std::mem::take(&mut loaded.advice.problems));
     out.write_all(loaded.problems.render(colour).as_bytes())?;
+    for note in &loaded.advice.notes {
+        writeln!(out, "note: {note}\n")?;
+    }
     writeln!(out, "{}", summary(&loaded))?;
     Ok(if loaded.problems.has_errors() {
         Verdict::Errors

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod discover;
 mod failure;
 pub mod feedback;
+mod generated;
 mod logging;
 pub mod outbox;
 pub mod progress;
@@ -31,16 +32,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::config::{self, Config, Fingerprint, Machine};
-use crate::source::Prometheus;
 
 pub use failure::Failure;
 
 use crate::notify::text::Style;
 use demo::{DemoArgs, DemoError};
 use progress::Progress;
-use unread::Unread;
 
 /// Sees the weak signals before an incident, names the probable cause, and hands over the next
 /// steps.
@@ -67,12 +65,12 @@ enum Command {
     /// Show the whole product on a simulated fleet; needs no backend
     Demo(DemoArgs),
     /// Say everything that is wrong with a configuration and its rules
+    #[command(after_long_help = check::HELP)]
     Check {
         #[command(flatten)]
         config: ConfigPath,
-        /// Ask the backend every query too, and say which fail or return nothing
-        #[arg(long)]
-        backend: bool,
+        #[command(flatten)]
+        args: check::CheckArgs,
     },
     /// Run the past through the same engine and print the alerts it would have given
     #[command(after_long_help = replay::HELP)]
@@ -173,6 +171,12 @@ enum Command {
     Test(test::TestArgs),
     /// Print the documented default configuration, or write the templates of messages
     Config(ConfigArgs),
+    /// Print the JSON schema of a kind of file, for editors
+    #[command(after_long_help = generated::SCHEMA_HELP)]
+    Schema(generated::SchemaArgs),
+    /// Print the completions of a shell
+    #[command(after_long_help = generated::COMPLETIONS_HELP)]
+    Completions(generated::CompletionsArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -354,7 +358,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Run { config, args } => run::run(config.config, args, stop).await,
             Command::Demo(args) => demo(&args, &stop).await,
-            Command::Check { config, backend } => check(&config.config, backend).await,
+            Command::Check { config, args } => check::run(&config.config, &args).await,
             Command::Replay { config, args } => {
                 replay::run(load(&config.config)?, args, stop).await
             }
@@ -396,12 +400,9 @@ pub fn main() -> ExitCode {
             Command::Test(args) => tokio::task::spawn_blocking(move || test::run(&args, &stop))
                 .await
                 .unwrap_or_else(|problem| Err(Failure::of(problem))),
-            Command::Config(ConfigArgs { templates: Some(folder), .. }) => {
-                templates::write(&folder, &mut io::stderr())
-            }
-            Command::Config(ConfigArgs { templates: None, .. }) => {
-                io::stdout().write_all(config::default_text().as_bytes()).map_err(Failure::from)
-            }
+            Command::Config(args) => config_text(&args),
+            Command::Schema(args) => generated::schema(&args, &mut io::stdout()),
+            Command::Completions(args) => generated::completions(&args, &mut io::stdout()),
         }
     });
     // A blocked thread (a name that does not resolve) must not hold up the end.
@@ -409,6 +410,13 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+fn config_text(args: &ConfigArgs) -> Result<(), Failure> {
+    match &args.templates {
+        Some(folder) => templates::write(folder, &mut io::stderr()),
+        None => io::stdout().write_all(config::default_text().as_bytes()).map_err(Failure::from),
     }
 }
 
@@ -422,31 +430,6 @@ async fn demo(args: &DemoArgs, stop: &CancellationToken) -> Result<(), Failure> 
         Ok(_) => Ok(()),
         Err(DemoError::Write(error)) => Err(Failure::from(error)),
         Err(other) => Err(Failure::of(other)),
-    }
-}
-
-async fn check(path: &Path, backend: bool) -> Result<(), Failure> {
-    let colour = io::stdout().is_terminal();
-    let mut out = Unread::new(io::stdout());
-    let verdict =
-        check::check(path, &Machine, &mut out, colour).map_err(|problem| match problem {
-            check::CheckError::Write(problem) => Failure::from(problem),
-            problem @ check::CheckError::Config(_) => Failure::of(problem),
-        })?;
-    if verdict.exit_status() != 0 {
-        return Err(Failure::silent(verdict.exit_status()));
-    }
-    if !backend {
-        return Ok(());
-    }
-    let config = load(path)?;
-    let source = Prometheus::new(config.source.clone()).map_err(Failure::of)?;
-    // One question first: a backend that is away is one problem and not forty.
-    let now = clock::now() - config.poll.settle;
-    source.query("1", now).await.map_err(Failure::of)?;
-    match check_backend::check(&config, &source, now, &mut out).await? {
-        0 => Ok(()),
-        _ => Err(Failure::silent(1)),
     }
 }
 

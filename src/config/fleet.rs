@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::problem::{Table, quoted};
-use crate::rules::{Names, Service, query};
+use crate::rules::{Names, Service, Wanted, advise, query};
 use crate::time::Span;
 
 /// More described services than this are refused.
@@ -69,6 +69,10 @@ fn objective(table: Table<'_>) -> (Option<f64>, Option<f64>) {
 /// Reads `[topology]`.
 pub(super) fn topology(table: Table<'_>) -> Option<String> {
     let found = table.required("query", query);
+    if let Some(found) = &found {
+        let wanted = ["client", "server"].map(|label| Wanted { key: label, label, at: None });
+        advise(&table, "query", found, None, &wanted);
+    }
     table.finish();
     found
 }

@@ -8,9 +8,10 @@ use crate::changes::grafana::Annotations;
 use crate::notify::receiver::ReceiverConfig;
 use crate::notify::routes::{Quiet, Route};
 use crate::notify::templates::Templates;
-use crate::problem::{Document, Problems, SourceFile, Table};
+use crate::problem::{Document, Problems, SourceFile, Table, Trace};
 use crate::rules::{Budget, RuleSet, Rules};
 
+mod advice;
 mod changes;
 mod default_text;
 mod digest;
@@ -30,6 +31,7 @@ mod templates;
 mod watched;
 mod world;
 
+pub use advice::Advice;
 pub use default_text::default_text;
 pub use digest::DigestPlan;
 pub use maintenance::MAINTENANCE_MAX;
@@ -109,6 +111,8 @@ pub struct Loaded {
     pub rule_files: usize,
     /// What it was read from.
     pub read: Fingerprint,
+    /// What signals and causes lack beside each other; for `grayflag check`.
+    pub advice: Advice,
 }
 
 /// Why a configuration could not even be looked at.
@@ -151,12 +155,20 @@ impl<'c> Context<'c> {
 /// inside is among the problems.
 pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ConfigError> {
     let watched = Watched::new(world);
-    let (config, problems, rule_files) = read(path, &watched)?;
-    Ok(Loaded { config, problems, rule_files, read: watched.fingerprint() })
+    let Read { config, problems, rule_files, advice } = read(path, &watched)?;
+    Ok(Loaded { config, problems, rule_files, read: watched.fingerprint(), advice })
 }
 
-/// The configuration, what is wrong with it, and how many rule files were read.
-fn read(path: &Path, world: &dyn World) -> Result<(Option<Config>, Problems, usize), ConfigError> {
+/// [`Loaded`] without what it was read from.
+#[derive(Default)]
+struct Read {
+    config: Option<Config>,
+    problems: Problems,
+    rule_files: usize,
+    advice: Advice,
+}
+
+fn read(path: &Path, world: &dyn World) -> Result<Read, ConfigError> {
     let bytes =
         world.read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let mut problems = Problems::default();
@@ -164,7 +176,7 @@ fn read(path: &Path, world: &dyn World) -> Result<(Option<Config>, Problems, usi
         Ok(file) => file,
         Err(problem) => {
             problems.push(*problem);
-            return Ok((None, problems, 0));
+            return Ok(Read { problems, ..Read::default() });
         }
     };
     let context = Context::beside(path, world);
@@ -178,9 +190,25 @@ fn read(path: &Path, world: &dyn World) -> Result<(Option<Config>, Problems, usi
     problems.extend(rule_problems);
     let (templates, template_problems) = templates::templates(root.table("templates"), &context);
     problems.extend(template_problems);
+    let places = (set.signal_places.clone(), set.cause_places.clone());
     let config = sections(root, &context, (set, complete), templates);
     problems.extend(document.finish());
-    Ok((config.filter(|_| !problems.has_errors()), problems, rule_files))
+    let config = config.filter(|_| !problems.has_errors());
+    let advice = config
+        .as_ref()
+        .map_or_else(Advice::default, |config| advice::advice(&config.rules, &places.0, &places.1));
+    Ok(Read { config, problems, rule_files, advice })
+}
+
+/// The keys that a configuration can have, as far as `file` has the tables that they stand in.
+pub fn keys(file: &SourceFile, world: &dyn World) -> Trace {
+    let context = Context::beside(&file.path, world);
+    let document = Document::traced(file);
+    let root = document.root();
+    let set = crate::rules::load(&rule_files::paths(&root, &context).files).0;
+    let (templates, _) = templates::templates(root.table("templates"), &context);
+    let _ = sections(root, &context, (set, false), templates);
+    document.keys()
 }
 
 /// Reads every other section; `complete` says that the rule files have no errors, so that a cause
@@ -213,9 +241,12 @@ fn sections(
         Some(table) => digest::digest(table, &poll.timezone, &receivers.list, &receivers.names),
         None => DigestPlan::new(poll.timezone.clone(), &receivers.list),
     };
+    let signals: Option<BTreeSet<&str>> =
+        complete.then(|| set.signals.iter().map(|signal| signal.name.as_str()).collect());
     let known = routes::Known {
         receivers: &receivers.names,
         causes: causes.as_ref(),
+        signals: signals.as_ref(),
         services: &services,
         timezone: &poll.timezone,
     };

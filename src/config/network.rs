@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use super::secret::{SecretKeys, secret};
-use crate::problem::{At, Table, quoted};
+use crate::problem::{At, Kind, Table, quoted};
 
 /// More headers than this are refused by most servers.
 const HEADERS_MAX: usize = 50;
@@ -69,7 +69,7 @@ impl MapJoin for [&str] {
 pub(super) fn headers(table: &Table<'_>, context: &Context<'_>) -> Vec<(String, SecretString)> {
     let Some(section) = table.table("headers") else { return Vec::new() };
     let mut headers = Vec::new();
-    for (name, value) in section.entries() {
+    for (name, value) in section.entries(&[Kind::Text, Kind::Table]) {
         if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
             let what = format!("{} is not the name of a header", quoted(name.value));
             let hint = "names are letters, digits and `-`, for example `X-Scope-OrgID`";

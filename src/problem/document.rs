@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::mask::mask;
-use super::{PROBLEMS_MAX, Place, Problem, Problems, Table};
+use super::{PROBLEMS_MAX, Place, Problem, Problems, Table, Trace};
 
 /// A larger file is refused; the largest rule packs have some tens of kilobytes.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -91,6 +91,8 @@ pub struct Document<'d> {
     lines: Vec<usize>,
     syntax: Vec<Problem>,
     found: RefCell<Problems>,
+    /// The keys that were asked for; none where nobody wants to know.
+    trace: Option<RefCell<Trace>>,
 }
 
 impl<'d> Document<'d> {
@@ -100,7 +102,7 @@ impl<'d> Document<'d> {
         let ends = file.text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         let mut document =
-            Self { file, root, lines, syntax: Vec::new(), found: RefCell::default() };
+            Self { file, root, lines, syntax: Vec::new(), found: RefCell::default(), trace: None };
         let mut told = BTreeSet::new();
         for error in errors.into_iter().take(PROBLEMS_MAX) {
             let end = file.text.trim_end().len();
@@ -116,6 +118,28 @@ impl<'d> Document<'d> {
             }
         }
         document
+    }
+
+    /// Parses a file that is read to learn which keys the reader knows.
+    pub fn traced(file: &'d SourceFile) -> Self {
+        Self { trace: Some(RefCell::default()), ..Self::parse(file) }
+    }
+
+    /// The keys that were asked for, of a file parsed with [`Document::traced`].
+    pub fn keys(self) -> Trace {
+        self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Tells the trace, if there is one.
+    pub(super) fn trace(&self, tell: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &self.trace {
+            tell(&mut trace.borrow_mut());
+        }
+    }
+
+    /// Whether keys are traced, and so need paths.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
     }
 
     /// The place of a stretch of bytes, widened to whole characters: an excerpt cannot begin
@@ -141,7 +165,7 @@ impl<'d> Document<'d> {
 
     /// The top level.
     pub fn root(&'d self) -> Table<'d> {
-        Table::new(self, self.root.get_ref(), 0..0, String::new())
+        Table::new(self, self.root.get_ref(), (0..0, String::new()), String::new())
     }
 
     /// The file it was read from.
@@ -176,10 +200,9 @@ impl<'d> Document<'d> {
         });
         problems.extend(Problems { list: self.syntax, ..Problems::default() });
         problems.extend(found);
-        if !problems.is_empty() {
-            let text = mask(&self.file.text, self.root.get_ref(), broken);
-            problems.texts.insert(self.file.path.display().to_string(), text);
-        }
+        // Also without a problem: one may be found later, beside other files.
+        let text = mask(&self.file.text, self.root.get_ref(), broken);
+        problems.texts.insert(self.file.path.display().to_string(), text);
         problems
     }
 }

@@ -13,12 +13,14 @@ mod nearest;
 mod read;
 mod render;
 mod table;
+mod trace;
 mod value;
 
 pub use document::{Document, FILE_BYTES_MAX, SourceFile};
 pub use mask::is_variable;
 pub use nearest::{did_you_mean, listed, quoted};
 pub use table::Table;
+pub use trace::{Asked, Kind, Trace, Visited};
 pub use value::At;
 
 /// More problems than this are counted, not kept: nobody mends the thousandth first.

@@ -1,21 +1,24 @@
 //! What values of a table can be read as: texts, numbers, lengths of time, words of a few.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use toml::de::DeValue;
 
 use super::value::{DURATION, integer, kind, number};
-use super::{At, Table, did_you_mean, quoted};
+use super::{At, Kind, Table, did_you_mean, quoted};
 use crate::time::Span;
 
 impl<'d> Table<'d> {
     /// A text.
     pub fn text(&self, key: &'static str) -> Option<At<&'d str>> {
+        self.asks(key, || Kind::Text);
         self.typed(key, "a string", |value| value.as_str())
     }
 
     /// A text that says something.
     pub fn filled(&self, key: &'static str) -> Option<At<&'d str>> {
+        self.asks(key, || Kind::Filled);
         let text = self.text(key)?;
         if text.value.trim().is_empty() {
             self.wrong(key, &text.at, "must not be empty");
@@ -26,11 +29,13 @@ impl<'d> Table<'d> {
 
     /// A finite number, with or without a fraction.
     pub fn number(&self, key: &'static str) -> Option<At<f64>> {
+        self.asks(key, || Kind::Number);
         self.typed(key, "a finite number", number)
     }
 
     /// A whole number within bounds.
     pub fn integer(&self, key: &'static str, bounds: RangeInclusive<i64>) -> Option<At<i64>> {
+        self.asks(key, || Kind::Integer(bounds.clone()));
         let found = self.typed(key, "a whole number", integer)?;
         if !bounds.contains(&found.value) {
             let (low, high) = bounds.into_inner();
@@ -42,11 +47,13 @@ impl<'d> Table<'d> {
 
     /// Yes or no.
     pub fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+        self.asks(key, || Kind::Boolean);
         self.typed(key, "`true` or `false`", DeValue::as_bool)
     }
 
     /// A length of time.
     pub fn span(&self, key: &'static str) -> Option<At<Span>> {
+        self.asks(key, || Kind::Duration);
         let text = self.typed(key, DURATION, |value| value.as_str())?;
         if let Ok(span) = text.value.parse::<Span>() {
             return Some(At { value: span, at: text.at });
@@ -71,6 +78,7 @@ impl<'d> Table<'d> {
 
     /// One word of a few; the nearest is suggested for another one.
     pub fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<At<T>> {
+        self.asks(key, || Kind::Word(words_of(words)));
         let text = self.text(key)?;
         let value = self.chosen(key, &text, words)?;
         Some(At { value, at: text.at })
@@ -78,6 +86,7 @@ impl<'d> Table<'d> {
 
     /// Several words of a few.
     pub fn choices<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
+        self.asks(key, || Kind::Words(words_of(words)));
         let texts = self.texts(key)?;
         texts.iter().map(|text| self.chosen(key, text, words)).collect()
     }
@@ -95,6 +104,7 @@ impl<'d> Table<'d> {
 
     /// A list of texts, none of them empty.
     pub fn texts(&self, key: &'static str) -> Option<Vec<At<&'d str>>> {
+        self.asks(key, || Kind::Texts);
         let array = self.typed(key, "a list of strings", |value| value.as_array())?;
         let mut texts = Vec::with_capacity(array.value.len());
         let mut good = true;
@@ -117,4 +127,8 @@ impl<'d> Table<'d> {
         }
         good.then_some(texts)
     }
+}
+
+fn words_of<T>(words: &[(&str, T)]) -> BTreeSet<String> {
+    words.iter().map(|(word, _)| (*word).to_owned()).collect()
 }

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::{DURATION, integer, kind};
-use super::{At, Document, Problem, did_you_mean, quoted};
+use super::{At, Document, Kind, Problem, Trace, did_you_mean, quoted};
 
 /// One table of a document.
 ///
@@ -24,16 +24,29 @@ pub struct Table<'d> {
     title: String,
     /// Keys that were asked for, in that order: what exists, for suggestions.
     known: RefCell<Vec<&'static str>>,
+    /// Where it stands in the file's tree; empty where keys are not traced.
+    path: String,
 }
 
 impl<'d> Table<'d> {
     pub(super) fn new(
         document: &'d Document<'d>,
         content: &'d DeTable<'d>,
-        at: Range<usize>,
-        title: String,
+        (at, title): (Range<usize>, String),
+        path: String,
     ) -> Self {
-        Self { document, content, at, title, known: RefCell::default() }
+        document.trace(|trace| trace.visit(&path));
+        Self { document, content, at, title, known: RefCell::default(), path }
+    }
+
+    /// Tells what a key's value can be.
+    pub(super) fn asks(&self, key: &'static str, kind: impl FnOnce() -> Kind) {
+        self.document.trace(|trace| trace.ask(&self.path, key, kind()));
+    }
+
+    /// The path of a table below; empty where keys are not traced.
+    fn path_below(&self, path: impl FnOnce(&str) -> String) -> String {
+        if self.document.is_traced() { path(&self.path) } else { String::new() }
     }
 
     /// Calls the table by a better name from here on.
@@ -92,6 +105,7 @@ impl<'d> Table<'d> {
         key: &'static str,
         read: impl FnOnce(&Self, &'static str) -> Option<T>,
     ) -> Option<T> {
+        self.document.trace(|trace| trace.require(&self.path, key));
         if !self.has(key) {
             let message = format!("missing key `{key}` {}", self.whereabouts());
             self.report(self.error(self.at(), message).of_absence());
@@ -101,6 +115,7 @@ impl<'d> Table<'d> {
 
     /// A table.
     pub fn table(&self, key: &'static str) -> Option<Table<'d>> {
+        self.asks(key, || Kind::Table);
         let found = self.typed(key, "a table", |value| value.as_table())?;
         let title = if self.title.is_empty() {
             format!("[{key}]")
@@ -112,11 +127,13 @@ impl<'d> Table<'d> {
         } else {
             format!("`{key}` of {}", self.title)
         };
-        Some(Self::new(self.document, found.value, found.at, title))
+        let path = self.path_below(|path| Trace::below(path, key));
+        Some(Self::new(self.document, found.value, (found.at, title), path))
     }
 
     /// A list of tables, written `[[key]]`; empty if the key is not there.
     pub fn tables(&self, key: &'static str) -> Vec<Table<'d>> {
+        self.asks(key, || Kind::Tables);
         let what = format!("a list of tables, written `[[{}]]`", self.path(key));
         let Some(array) = self.typed(key, &what, |value| value.as_array()) else {
             return Vec::new();
@@ -125,7 +142,8 @@ impl<'d> Table<'d> {
         for item in array.value {
             if let Some(table) = item.get_ref().as_table() {
                 let title = format!("[[{}]]", self.path(key));
-                tables.push(Self::new(self.document, table, item.span(), title));
+                let path = self.path_below(|path| Trace::below_list(path, key));
+                tables.push(Self::new(self.document, table, (item.span(), title), path));
             } else {
                 let found = kind(item.get_ref());
                 self.wrong(key, &item.span(), &format!("expected {what}, found {found}"));
@@ -136,6 +154,9 @@ impl<'d> Table<'d> {
 
     /// Marks keys as known that are read only in some cases.
     pub fn know(&self, keys: &[&'static str]) {
+        for key in keys {
+            self.asks(key, || Kind::Any);
+        }
         self.known.borrow_mut().extend(keys);
     }
 
@@ -145,8 +166,13 @@ impl<'d> Table<'d> {
         self.content.keys().any(|key| !known.contains(&key.get_ref().as_ref()))
     }
 
-    /// Every key with its value's table, for tables whose keys the user chooses.
-    pub fn entries(&self) -> impl Iterator<Item = (At<&'d str>, &'d Spanned<DeValue<'d>>)> {
+    /// Every key with its value, for tables whose keys the user chooses; `kinds` are what values
+    /// can be.
+    pub fn entries(
+        &self,
+        kinds: &[Kind],
+    ) -> impl Iterator<Item = (At<&'d str>, &'d Spanned<DeValue<'d>>)> {
+        self.document.trace(|trace| trace.open(&self.path, kinds));
         self.content
             .iter()
             .map(|(key, value)| (At { value: key.get_ref().as_ref(), at: key.span() }, value))
@@ -155,7 +181,8 @@ impl<'d> Table<'d> {
     /// A table below a key that the user chose.
     pub fn inner(&self, title: String, value: &'d Spanned<DeValue<'d>>) -> Option<Table<'d>> {
         let table = value.get_ref().as_table()?;
-        Some(Self::new(self.document, table, value.span(), title))
+        let path = self.path_below(|path| Trace::below(path, "*"));
+        Some(Self::new(self.document, table, (value.span(), title), path))
     }
 
     /// Reports the keys that were never read, with the nearest known key.

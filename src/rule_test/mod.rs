@@ -24,7 +24,7 @@ mod run;
 
 pub use generate::NOISE_MEMORY;
 pub use judge::{Miss, judge, shares};
-pub use parse::{Loaded, ReadError, SEEDS_MAX, SERIES_MAX, VALUES_MAX, load};
+pub use parse::{Loaded, ReadError, SEEDS_MAX, SERIES_MAX, VALUES_MAX, keys, load};
 pub use run::{Peak, Seen, run};
 
 use bind::Bound;

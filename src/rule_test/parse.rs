@@ -14,7 +14,7 @@ use crate::config::{Context, HISTORY_MAX, HISTORY_MIN, World};
 use crate::config::{interval, rule_files_named, services, timezone};
 use crate::engine::alert::Severity;
 use crate::engine::grid::BLOCK;
-use crate::problem::{Document, Problems, SourceFile, Table, did_you_mean, quoted};
+use crate::problem::{Document, Problems, SourceFile, Table, Trace, did_you_mean, quoted};
 use crate::rules::{RuleSet, Rules};
 use crate::selector::series_name;
 use crate::series::{Change, ChangeKind};
@@ -78,10 +78,25 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ReadError> {
     };
     let context = Context::beside(path, world);
     let document = Document::parse(&file);
+    let tests = read(&document, &context, &mut problems);
+    problems.extend(document.finish());
+    let suite = Suite { file: path.display().to_string(), tests };
+    Ok(Loaded { suite: Some(suite).filter(|_| !problems.has_errors()), problems })
+}
+
+/// The keys that a file of tests can have, as far as `file` has the tables that they stand in.
+pub fn keys(file: &SourceFile, world: &dyn World) -> Trace {
+    let document = Document::traced(file);
+    let _ = read(&document, &Context::beside(&file.path, world), &mut Problems::default());
+    document.keys()
+}
+
+fn read(document: &Document<'_>, context: &Context<'_>, problems: &mut Problems) -> Vec<Test> {
     let root = document.root();
-    let rules = rule_files_named(&root, "rules", &context);
+    let rules = rule_files_named(&root, "rules", context);
     let (set, rule_problems) = crate::rules::load(&rules.files);
-    let complete = !rule_problems.has_errors() && !rules.files.is_empty();
+    // Where a file is missing, what would be in it may exist.
+    let complete = !rule_problems.has_errors() && !rules.files.is_empty() && !document.has_errors();
     problems.extend(rules.problems);
     problems.extend(rule_problems);
     if !root.has("rules") {
@@ -89,7 +104,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ReadError> {
         let hint = "name the rules under test: `rules = [\"../signals/*.toml\", \"builtin\"]`";
         root.report(problem.hint(hint).of_absence());
     }
-    let RuleSet { signals, causes, changes } = set;
+    let RuleSet { signals, causes, changes, .. } = set;
     let common = Common {
         start: root.required("start", start),
         step: interval(&root, "step").unwrap_or(STEP_DEFAULT),
@@ -105,9 +120,7 @@ pub fn load(path: &Path, world: &dyn World) -> Result<Loaded, ReadError> {
     };
     let tests = tests(&root, &common);
     root.finish();
-    problems.extend(document.finish());
-    let suite = Suite { file: path.display().to_string(), tests };
-    Ok(Loaded { suite: Some(suite).filter(|_| !problems.has_errors()), problems })
+    tests
 }
 
 /// An instant on the grid of blocks.

@@ -3,7 +3,7 @@
 use crate::problem::SourceFile;
 
 /// What stands before the path of a built-in file in problems.
-const PREFIX: &str = "built-in ";
+pub const BUILT_IN_PREFIX: &str = "built-in ";
 
 /// One file of the repository's `rules` folder.
 macro_rules! shipped {
@@ -143,7 +143,7 @@ pub fn builtin_causes() -> Vec<SourceFile> {
 }
 
 fn file((path, text): (&str, &str)) -> SourceFile {
-    SourceFile { path: format!("{PREFIX}{path}").into(), text: text.to_owned() }
+    SourceFile { path: format!("{BUILT_IN_PREFIX}{path}").into(), text: text.to_owned() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Cause, ChangeRule, Signal, parse_cause, parse_change, parse_signal};
-use crate::problem::{Document, Place, Problem, Problems, SourceFile, Table, quoted};
+use crate::problem::{Document, Place, Problem, Problems, SourceFile, Table, Trace, quoted};
 
 /// More signals than this are refused: each is a query per tick.
 pub const SIGNALS_MAX: usize = 5_000;
@@ -23,6 +23,10 @@ pub struct RuleSet {
     pub causes: Vec<Cause>,
     /// Queries for change events.
     pub changes: Vec<ChangeRule>,
+    /// Where each signal says its name.
+    pub signal_places: BTreeMap<String, Place>,
+    /// Where each cause says its id.
+    pub cause_places: BTreeMap<String, Place>,
 }
 
 /// Reads rule files. With errors among the problems the set is incomplete and not to be used.
@@ -33,34 +37,48 @@ pub fn load(files: &[SourceFile]) -> (RuleSet, Problems) {
     let mut causes = Names::new("cause", CAUSES_MAX);
     for file in files {
         let document = Document::parse(file);
-        let root = document.root();
-        for table in root.tables("signal") {
-            set.signals.extend(parse_signal::signal(table, &mut signals));
-        }
-        for table in root.tables("cause") {
-            set.causes.extend(parse_cause::cause(table, &mut causes));
-        }
-        let changes = root.tables("change");
-        if set.changes.len() + changes.len() > CHANGES_MAX {
-            let message = format!("more than {CHANGES_MAX} [[change]] queries");
-            let problem = Problem::error(document.place(root.at_key("change")), message);
-            document.report(problem.hint("let one query answer for all services"));
-        }
-        set.changes.extend(changes.into_iter().filter_map(parse_change::change));
-        let known = ["signal", "cause", "change"];
-        if !known.iter().any(|key| root.has(key)) && !root.has_unknown() {
-            let message = "no [[signal]], no [[cause]] and no [[change]] in this file";
-            let place = document.place(0..0);
-            document.report(
-                Problem::warning(place, message)
-                    .hint("remove the file, or the pattern that names it")
-                    .of_absence(),
-            );
-        }
-        root.finish();
+        read(&document, &mut set, (&mut signals, &mut causes));
         problems.extend(document.finish());
     }
+    set.signal_places = signals.first;
+    set.cause_places = causes.first;
     (set, problems)
+}
+
+/// The keys that rule files can have, as far as `file` has the tables that they stand in.
+pub fn keys(file: &SourceFile) -> Trace {
+    let document = Document::traced(file);
+    let mut names = (Names::new("signal", SIGNALS_MAX), Names::new("cause", CAUSES_MAX));
+    read(&document, &mut RuleSet::default(), (&mut names.0, &mut names.1));
+    document.keys()
+}
+
+fn read(document: &Document<'_>, set: &mut RuleSet, (signals, causes): (&mut Names, &mut Names)) {
+    let root = document.root();
+    for table in root.tables("signal") {
+        set.signals.extend(parse_signal::signal(table, signals));
+    }
+    for table in root.tables("cause") {
+        set.causes.extend(parse_cause::cause(table, causes));
+    }
+    let changes = root.tables("change");
+    if set.changes.len() + changes.len() > CHANGES_MAX {
+        let message = format!("more than {CHANGES_MAX} [[change]] queries");
+        let problem = Problem::error(document.place(root.at_key("change")), message);
+        document.report(problem.hint("let one query answer for all services"));
+    }
+    set.changes.extend(changes.into_iter().filter_map(parse_change::change));
+    let known = ["signal", "cause", "change"];
+    if !known.iter().any(|key| root.has(key)) && !root.has_unknown() {
+        let message = "no [[signal]], no [[cause]] and no [[change]] in this file";
+        let place = document.place(0..0);
+        document.report(
+            Problem::warning(place, message)
+                .hint("remove the file, or the pattern that names it")
+                .of_absence(),
+        );
+    }
+    root.finish();
 }
 
 /// Names that must be unique over all files, and where each was first given.

@@ -20,21 +20,24 @@ mod promql;
 mod role;
 mod template;
 
-pub use builtin::{Pack, builtin, builtin_causes, builtin_lab, builtin_signals, packs};
+pub use builtin::{
+    BUILT_IN_PREFIX, Pack, builtin, builtin_causes, builtin_lab, builtin_signals, packs,
+};
 pub use instead::{StandIn, histograms, instead_of_percentile, stand_in};
-pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, load};
+pub use load::{CAUSES_MAX, CHANGES_MAX, RuleSet, SIGNALS_MAX, keys, load};
 pub use maintenance::Maintenance;
 pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
 pub use parse_change::LASTS_MAX;
 pub use parse_see::{WITHIN_DEFAULT, WITHIN_MAX};
 pub use parse_signal::{DELAY_MAX, LABEL_PLACEHOLDER, LABELS_MAX, SERVICE_LABEL};
+pub use promql::{Metric, metrics};
 pub use role::{Role, Scale, Worse};
 pub use template::STEP_FACTS;
 
 // The configuration has names, labels and queries of its own, checked in the same way.
 pub(crate) use load::Names;
 pub(crate) use parse_change::{change, kind_and_span};
-pub(crate) use promql::query;
+pub(crate) use promql::{Wanted, advise, query};
 
 /// A query and what its rows mean.
 #[derive(Clone, Debug, PartialEq)]

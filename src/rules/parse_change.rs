@@ -1,7 +1,7 @@
 //! `[[change]]`: queries whose rows are change events.
 
 use super::parse_signal::{SERVICE_LABEL, label};
-use super::promql::query;
+use super::promql::{Wanted, advise, query};
 use super::{ChangeBy, ChangeRule};
 use crate::problem::Table;
 use crate::series::ChangeKind;
@@ -22,7 +22,14 @@ pub(crate) fn change(table: Table<'_>) -> Option<ChangeRule> {
     let (kind, lasts) = kind_and_span(&table);
     let text = table.required("query", query);
     let service = label(&table, "service");
-    let appears = label(&table, "appears").map(|label| ChangeBy::Appears(label.value.to_owned()));
+    let appears = label(&table, "appears");
+    if let Some(text) = &text {
+        let value = appears.as_ref().map(|label| Wanted::named("appears", label));
+        let wanted: Vec<Wanted<'_>> =
+            std::iter::once(Wanted::service(service.as_ref())).chain(value).collect();
+        advise(&table, "query", text, None, &wanted);
+    }
+    let appears = appears.map(|label| ChangeBy::Appears(label.value.to_owned()));
     let value = table.choice("value", &[("timestamp", false), ("step", true)]);
     let value = value.map(|at| if at.value { ChangeBy::Step } else { ChangeBy::Timestamp });
     let message = match (table.has("appears"), table.has("value")) {

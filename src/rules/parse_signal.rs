@@ -1,7 +1,7 @@
 //! `[[signal]]`: a query and what its rows mean.
 
 use super::load::{Names, plain_name};
-use super::promql::{query, structure};
+use super::promql::{Wanted, advise, query, structure};
 use super::{Breakdown, MinEffect, MinTraffic, Role, Scale, Signal, Worse};
 use crate::problem::{At, Table, quoted};
 use crate::time::Span;
@@ -43,14 +43,23 @@ pub(super) fn signal(mut table: Table<'_>, names: &mut Names) -> Option<Signal> 
     let dependency = label(t, "dependency");
     let split = labels(t, "split");
     distinct(t, [&service, &peer, &dependency], &split);
+    if let Some(text) = &text {
+        let own = [("peer", &peer), ("dependency", &dependency)].into_iter();
+        let own = own.filter_map(|(key, label)| Some(Wanted::named(key, label.as_ref()?)));
+        let wanted: Vec<Wanted<'_>> = std::iter::once(Wanted::service(service.as_ref()))
+            .chain(own)
+            .chain(split.iter().map(|label| Wanted::named("split", label)))
+            .collect();
+        advise(t, "query", text, role, &wanted);
+    }
     let unit = t.filled("unit");
     let worse = t.choice("worse", &WORSE);
     let scale = t.choice("scale", &SCALES);
     let min_effect = t.table("min_effect").map(min_effect).unwrap_or_default();
-    let min_traffic = t.table("min_traffic").and_then(min_traffic);
+    let min_traffic = t.table("min_traffic").and_then(|t| min_traffic(t, service.as_ref()));
     let limit = t.number("limit");
     let delay = t.span_within("delay", Span::ZERO..=DELAY_MAX);
-    let breakdown = t.table("breakdown").and_then(breakdown);
+    let breakdown = t.table("breakdown").and_then(|t| breakdown(t, service.as_ref()));
     let requires = t.texts("requires").unwrap_or_default();
     table.finish();
     let role = role?;
@@ -147,8 +156,11 @@ fn min_effect(table: Table<'_>) -> MinEffect {
     effect
 }
 
-fn min_traffic(table: Table<'_>) -> Option<MinTraffic> {
+fn min_traffic(table: Table<'_>, service: Option<&At<&str>>) -> Option<MinTraffic> {
     let text = table.required("query", query);
+    if let Some(text) = &text {
+        advise(&table, "query", text, Some(Role::Traffic), &[Wanted::service(service)]);
+    }
     let at_least = table.required("at_least", Table::number);
     if let Some(at_least) = &at_least
         && at_least.value <= 0.0
@@ -160,7 +172,7 @@ fn min_traffic(table: Table<'_>) -> Option<MinTraffic> {
     Some(MinTraffic { query: text?, at_least: at_least?.value })
 }
 
-fn breakdown(table: Table<'_>) -> Option<Breakdown> {
+fn breakdown(table: Table<'_>, service: Option<&At<&str>>) -> Option<Breakdown> {
     let by = table.required("by", |t, key| Some(few(t, key)));
     for label in by.iter().flatten() {
         check_label(&table, "by", label);
@@ -179,6 +191,11 @@ fn breakdown(table: Table<'_>) -> Option<Breakdown> {
             table.wrong_hint("query", &text.at, &what, &hint);
         } else if let Some(broken) = structure(text.value) {
             table.wrong("query", &table.part(text, broken.at), &broken.message);
+        } else if let Some(label) = by.iter().flatten().next() {
+            // What is wrong with one label's query is wrong with all.
+            let filled = text.value.replace(LABEL_PLACEHOLDER, label.value);
+            let wanted = [Wanted::service(service), Wanted::named("by", label)];
+            advise(&table, "query", &filled, Some(Role::Traffic), &wanted);
         }
     }
     table.finish();

@@ -164,8 +164,10 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base.clone();
+        let (path, parameters) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
         let whole = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&whole);
+        url.set_query(parameters);
         let request = self.http.request(method, url);
         match &self.config.basic_auth {
             Some(basic) => {

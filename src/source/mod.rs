@@ -24,6 +24,7 @@ mod error;
 mod flavour;
 mod instant;
 mod levels;
+mod lookup;
 mod plan;
 mod reading;
 mod table;
@@ -37,6 +38,7 @@ pub use error::SourceError;
 pub use flavour::Flavour;
 pub use instant::{INSTANT_ROWS_MAX, InstantRow};
 pub use levels::{POINTS_MAX, Sums, Windows};
+pub use lookup::{RANGE_ROWS_MAX, RangeRow, RangeRows};
 pub use plan::{ReadPlan, SERIES_MAX, SERIES_PER_QUERY_MAX};
 pub use reading::{Reading, VALUES_MAX};
 

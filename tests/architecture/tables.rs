@@ -12,6 +12,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["coverage", "discover"],
     &["config"],
     &["rule_test"],
+    &["schema"],
     // Only what stands below this line may know what time it is.
     &["clock"],
     &["daemon", "cli"],

@@ -10,7 +10,7 @@ use crate::config::network::{headers, one_url};
 use crate::config::secret::{SecretKeys, pem, secret};
 use crate::config::source::basic_auth;
 use crate::notify::alertmanager::{AlertmanagerConfig, LABELS, label_name, place};
-use crate::problem::{Table, listed, quoted};
+use crate::problem::{Kind, Table, listed, quoted};
 use crate::rules::Service;
 use crate::time::Span;
 
@@ -112,7 +112,7 @@ fn bearer(table: &Table<'_>, context: &Context<'_>) -> Option<SecretString> {
 fn labels(outer: &Table<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let Some(table) = outer.table("labels") else { return labels };
-    for (name, value) in table.entries() {
+    for (name, value) in table.entries(&[Kind::Text]) {
         let what = if LABELS.contains(&name.value) {
             "is set from the incident"
         } else if label_name(name.value) != name.value {

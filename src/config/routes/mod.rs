@@ -1,5 +1,7 @@
 //! `[[route]]`: which alerts go where.
 
+mod reach;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
@@ -9,7 +11,7 @@ use super::receivers::stranger;
 use crate::engine::alert::Severity;
 use crate::matcher::{Matcher, Pattern, VALUE_CHARS_MAX, VALUES_MAX};
 use crate::notify::routes::{Quiet, Route};
-use crate::problem::{At, Problem, Table, did_you_mean, quoted};
+use crate::problem::{At, Kind, Problem, Table, did_you_mean, quoted};
 use crate::rules::{Names, Service};
 
 /// More routes than this are refused: each alert is held against all of them.
@@ -21,6 +23,8 @@ pub(super) struct Known<'a> {
     pub(super) receivers: &'a Names,
     /// Ids of causes; none where they are not known.
     pub(super) causes: Option<&'a BTreeSet<&'a str>>,
+    /// Names of signals; none where they are not known.
+    pub(super) signals: Option<&'a BTreeSet<&'a str>>,
     /// Services that are described, by name.
     pub(super) services: &'a BTreeMap<String, Service>,
     /// The zone unless told otherwise.
@@ -39,12 +43,15 @@ pub(super) fn routes(root: &Table<'_>, known: &Known<'_>) -> Vec<Route> {
     }
     let mut used = BTreeSet::new();
     let exists = |name: &String| known.receivers.iter().any(|(known, _)| known == name);
-    let mut routes = Vec::with_capacity(tables.len());
+    let mut routes: Vec<Route> = Vec::with_capacity(tables.len());
+    let mut places = Vec::with_capacity(tables.len());
     for table in tables {
+        places.push(root.document().place(table.at()));
         let route = route(table, known);
         used.extend(route.to.iter().cloned());
         routes.push(route);
     }
+    reach::unreachable(root, &routes, &places);
     // A misspelt name in a route is told there.
     let all_exist = used.iter().all(exists);
     for (name, place) in known.receivers.iter() {
@@ -99,8 +106,14 @@ fn route(table: Table<'_>, known: &Known<'_>) -> Route {
 /// Reads what an alert must be like.
 fn matcher(table: &Table<'_>, known: &Known<'_>) -> Matcher {
     let severity = table.choices("severity", &Severity::named()).unwrap_or_default();
-    let service = patterns(table, "service", table.texts("service"));
-    let signal = patterns(table, "signal", table.texts("signal"));
+    let services = table.texts("service");
+    reach::misspelt_services(table, services.as_deref(), known.services);
+    let service = patterns(table, "service", services);
+    let signals = table.texts("signal");
+    if let Some(names) = known.signals {
+        reach::matches_none(table, "signal", signals.as_deref(), names);
+    }
+    let signal = patterns(table, "signal", signals);
     let causes = table.texts("cause");
     for cause in causes.iter().flatten().filter(|cause| Pattern::from(cause.value).is_exact()) {
         if let Some(causes) = known.causes.filter(|causes| !causes.contains(cause.value)) {
@@ -109,6 +122,11 @@ fn matcher(table: &Table<'_>, known: &Known<'_>) -> Matcher {
                 .unwrap_or_else(|| "no rule file has a [[cause]]".to_owned());
             table.wrong_hint("cause", &cause.at, &what, &hint);
         }
+    }
+    if let Some(ids) = known.causes {
+        let open = causes.iter().flatten().filter(|cause| !Pattern::from(cause.value).is_exact());
+        let open: Vec<At<&str>> = open.cloned().collect();
+        reach::matches_none(table, "cause", Some(&open), ids);
     }
     let cause = patterns(table, "cause", causes);
     let owners = table.texts("owner");
@@ -145,7 +163,7 @@ fn patterns(table: &Table<'_>, key: &str, texts: Option<Vec<At<&str>>>) -> Vec<P
 /// Labels with their values; the user chooses the names.
 fn labels_of(table: &Table<'_>) -> BTreeMap<String, Vec<Pattern>> {
     let mut labels = BTreeMap::new();
-    for (name, value) in table.entries() {
+    for (name, value) in table.entries(&[Kind::Texts]) {
         let list = value.get_ref().as_array();
         let items = list.map(|list| list.iter().collect::<Vec<_>>()).unwrap_or_default();
         let texts: Vec<At<&str>> = items
