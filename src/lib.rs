@@ -31,12 +31,14 @@ pub mod lab;
 pub mod notify;
 pub mod source;
 
+pub mod course;
 pub mod coverage;
 pub mod discover;
 pub mod replay;
 
 pub mod config;
 
+pub mod retro;
 pub mod rule_test;
 
 pub mod schema;

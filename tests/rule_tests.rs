@@ -77,7 +77,9 @@ fn a_test_that_fails_says_how_near_it_was() {
             "failing.toml:6  something where nothing is",
             &[
                 "checkout (overload): nothing was told between +0s and +5h",
-                "of what a notice takes",
+                "strongest at +1h39m: 0.74 of what a notice takes, held by min_effect: latency moved \
+                 1.14%, 10% needed\n",
+                "without what was held: 0.00 of what a notice takes, 0.00 of an alert, at +",
             ],
         ),
         (
@@ -86,11 +88,20 @@ fn a_test_that_fails_says_how_near_it_was() {
         ),
         ("failing.toml:27  another cause", &["expected overload, named ", "slow-dependency 0."]),
         ("failing.toml:40  later", &["too early: expected between +4h and +5h"]),
-        ("failing.toml:52  earlier", &["too late: expected between +0s and +2h"]),
+        (
+            "failing.toml:52  earlier",
+            &["too late: expected between +0s and +2h", "dependency_latency (payments) moved "],
+        ),
         ("failing.toml:64  another culprit", &["expected orders-db to be blamed, found payments"]),
         (
             "failing.toml:82  another severity (0 of 2 seeds, 2 must pass)",
-            &["seed 1: ", "seed 2: ", "expected a critical, found a "],
+            &[
+                "seed 1: ",
+                "seed 2: ",
+                "expected a critical, found a ",
+                " of what an alert takes, at +",
+                "was beyond its objective for a quarter of an hour",
+            ],
         ),
         ("failing.toml:96  another value", &["expected acme to narrow it down, found "]),
     ];
@@ -134,10 +145,7 @@ fn what_cannot_be_tested_is_status_two() {
         (&["no/such.toml"][..], "cannot read the tests `no/such.toml`"),
         (&["tests/data/bad/tests-many-mistakes.toml"], "nothing was tested: "),
         (&["tests/common"], "no `.toml` file is in the folder `tests/common`"),
-        (
-            &["rules/tests/overload.toml", "--only", "xyzzy"],
-            "no test has a name with `xyzzy` in it",
-        ),
+        (&["rules/tests/overload.toml", "--run", "xyzzy"], "no test has a name with `xyzzy` in it"),
     ] {
         let output = test(args);
         let said = text(&output.stderr);
@@ -147,13 +155,65 @@ fn what_cannot_be_tested_is_status_two() {
     }
 }
 
+/// Compares with the file, or writes it when `UPDATE_SNAPSHOTS` is set.
+fn compare(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rule_tests").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "UPDATE_SNAPSHOTS=1 writes it anew");
+}
+
 #[test]
-fn explain_tells_what_every_seed_was_told() {
-    let output = test(&["rules/tests/slow-dependency.toml", "--only", "5 %", "--explain"]);
+fn explain_tells_what_the_engine_saw_and_what_it_held_back() {
+    let output = test(&["tests/data/rule_tests/gates.toml", "--explain"]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}{}", text(&output.stderr));
+    compare("gates.txt", &told);
+    for gate in [
+        "held by min_effect: moved ",
+        "held by min_traffic: at least 50 needed",
+        "no data",
+        "alert budget used up",
+        "it could not be judged at any time: latency: no baseline yet",
+    ] {
+        assert!(told.contains(gate), "no {gate:?} in {told}");
+    }
+}
+
+#[test]
+fn every_seed_is_explained() {
+    let output = test(&["rules/tests/slow-dependency.toml", "--run", "5 %.*users", "--explain"]);
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for seed in 1..=3 {
-        assert!(told.contains(&format!("seed {seed}: +")), "{told}");
-        assert!(told.contains(&format!("seed {seed}: checkout strongest at +")), "{told}");
+        assert!(told.contains(&format!("\n      seed {seed}\n      checkout\n")), "{told}");
     }
+    assert!(told.contains("causes: slow-dependency 0."), "{told}");
+}
+
+#[test]
+fn ci_servers_get_a_case_for_every_test() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("results.xml");
+    let file = "tests/data/rule_tests/failing.toml";
+    let args = [file, "--run", "^(something|another severity)", "--junit", path.to_str().unwrap()];
+    assert_eq!(test(&args).status.code(), Some(1));
+    let written = std::fs::read_to_string(&path).unwrap();
+    compare("failing.xml", &written);
+    let report = quick_junit::Report::deserialize_from_str(&written).unwrap();
+    let suite = &report.test_suites[0];
+    assert_eq!((suite.name.as_str(), suite.tests, suite.failures), (file, 2, 2));
+    // A file that cannot be written is no verdict.
+    let nowhere = test(&[file, "--run", "later", "--junit", "no/such/folder/results.xml"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("cannot write `no/such/folder/results.xml`"));
+}
+
+#[test]
+fn a_pattern_that_is_none_says_where() {
+    let output = test(&["rules/tests/overload.toml", "--run", "users("]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("unclosed group"), "{}", text(&output.stderr));
 }

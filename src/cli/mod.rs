@@ -14,6 +14,7 @@ mod logging;
 pub mod outbox;
 pub mod progress;
 pub mod replay;
+pub mod retro;
 pub mod routes;
 pub mod run;
 pub mod send_test;
@@ -87,6 +88,14 @@ enum Command {
         config: ConfigPath,
         #[command(flatten)]
         args: tune::TuneArgs,
+    },
+    /// Review an incident: what was known, when, by which signal, and what was missing
+    #[command(after_long_help = retro::HELP)]
+    Retro {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: retro::RetroArgs,
     },
     /// Look at a backend: which packs of signals fit, and a configuration to start from
     #[command(after_long_help = DISCOVER_HELP)]
@@ -167,7 +176,7 @@ enum Command {
         command: RoutesCommand,
     },
     /// Run rule tests: written series through the same engine, and the alerts that must come
-    #[command(after_long_help = TEST_HELP)]
+    #[command(after_long_help = test::HELP)]
     Test(test::TestArgs),
     /// Print the documented default configuration, or write the templates of messages
     Config(ConfigArgs),
@@ -300,16 +309,6 @@ hours, silences or maintenance and until when, and who would get `resolved`. Sen
 
 Exit status: 0 done, 2 could not be done.";
 
-const TEST_HELP: &str = "\
-Examples:
-  grayflag test rules/tests/slow-dependency.toml
-  grayflag test rules/tests
-  grayflag test rules/tests --only 'before users notice' --explain
-
-docs/rules.md, \"Testing rules\", says how tests are written.
-
-Exit status: 0 all passed, 1 a test failed, 2 could not be done.";
-
 #[derive(Debug, Args)]
 struct ConfigPath {
     /// The configuration file
@@ -363,6 +362,9 @@ pub fn main() -> ExitCode {
                 replay::run(load(&config.config)?, args, stop).await
             }
             Command::Tune { config, args } => tune::run(load(&config.config)?, args, stop).await,
+            Command::Retro { config, args } => {
+                retro::run(load(&config.config)?, args, stop, &mut io::stdout()).await
+            }
             Command::Discover { config, args } => {
                 let source = match args.backend() {
                     Some(source) => source,
@@ -397,9 +399,7 @@ pub fn main() -> ExitCode {
             Command::Routes { config, command: RoutesCommand::Test(args) } => {
                 routes::test(&load(&config.config)?, &args, &mut io::stdout())
             }
-            Command::Test(args) => tokio::task::spawn_blocking(move || test::run(&args, &stop))
-                .await
-                .unwrap_or_else(|problem| Err(Failure::of(problem))),
+            Command::Test(args) => test::run(args, stop).await,
             Command::Config(args) => config_text(&args),
             Command::Schema(args) => generated::schema(&args, &mut io::stdout()),
             Command::Completions(args) => generated::completions(&args, &mut io::stdout()),

@@ -127,7 +127,8 @@ pub fn misses_evidence(service: &Service, tracks: &[Tracked], rules: &Rules, blo
     })
 }
 
-fn finding(place: usize, tracked: &Tracked, worse: Worse, score: f64) -> Option<Finding> {
+/// The finding of a series with this score toward worse; none where it goes no way.
+pub fn finding(place: usize, tracked: &Tracked, worse: Worse, score: f64) -> Option<Finding> {
     let direction = direction_of(tracked, worse)?;
     let newest = block_start(tracked.history.end());
     let (onset, range) = match tracked.drift.onset(direction) {

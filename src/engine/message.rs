@@ -72,7 +72,8 @@ impl Engine {
         }
     }
 
-    fn moved(&self, finding: &Finding, at: (i64, u16)) -> MovedSignal {
+    /// A finding as alerts tell it.
+    pub(super) fn moved(&self, finding: &Finding, at: (i64, u16)) -> MovedSignal {
         let tracked = &self.state.tracks.all[finding.place];
         let service = self.state.services.get(&tracked.series.service);
         let expected = service.and_then(|s| s.expected(&self.state.tracks.all, tracked, at));

@@ -51,6 +51,7 @@ pub mod diagnose;
 
 pub mod lifecycle;
 
+pub mod appraise;
 mod controllers;
 mod creep;
 mod draw;

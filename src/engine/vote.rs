@@ -105,12 +105,35 @@ fn is_cut_off_and_big(
 
 /// As [`matters`], for a drift at a block.
 pub fn is_big_enough(drift: &Drift, baseline: &Baseline, signal: &Signal, at: (u16, Load)) -> bool {
-    let (slot, load) = at;
-    let Some((_, scale)) = drift.strongest(signal.worse) else { return false };
-    let Some(expected) = baseline.expected(slot, load) else { return false };
+    level(drift, baseline, signal, at)
+        .is_some_and(|[seen, expected]| is_effect(signal, seen, expected))
+}
+
+/// The level to which a series moved at its strongest scale and the one that was expected, in the
+/// signal's own unit: what [`matters`] compares. None where either is not known.
+pub fn moved_to(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option<[f64; 2]> {
+    match tracked.farthest() {
+        Some(farthest) => {
+            let expected = tracked.baseline.as_ref()?.expected(slot, load)?;
+            let seen = tracked.history.weighted_mean(apart::HALF_LIFE)?;
+            Some(farthest.in_unit([seen, expected]))
+        }
+        None => level(&tracked.drift, tracked.baseline.as_ref()?, signal, (slot, load)),
+    }
+}
+
+/// The level at the strongest scale, and the one that was expected.
+fn level(
+    drift: &Drift,
+    baseline: &Baseline,
+    signal: &Signal,
+    (slot, load): (u16, Load),
+) -> Option<[f64; 2]> {
+    let (_, scale) = drift.strongest(signal.worse)?;
+    let expected = baseline.expected(slot, load)?;
     let seen = baseline
         .value_at(drift.shift(scale), slot, load)
         // Counts are capped before they are compared; what they mean to users is not.
-        .or_else(|| Some(drift.mean(scale)? * baseline.unit_load(load)));
-    seen.is_some_and(|seen| is_effect(signal, seen, expected))
+        .or_else(|| Some(drift.mean(scale)? * baseline.unit_load(load)))?;
+    Some([seen, expected])
 }

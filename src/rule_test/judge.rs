@@ -1,13 +1,12 @@
 //! Compares what was told with what was expected, and says how near a miss was. The world is
 //! closed: what nobody expected must not be told.
 
-use super::run::{Peak, Seen};
+use super::run::Seen;
+use super::tell::{gates, how_near, how_severe, offset, shares, signed};
 use super::{Expectation, Test};
 use crate::engine::alert::{Alert, NamedCause, Severity, State};
 use crate::time::{Span, Timestamp};
 
-/// Reasons for silence told with a miss, at most.
-const SILENCES_TOLD: usize = 4;
 /// Pieces of evidence told for each side of a cause, at most.
 const EVIDENCE_TOLD: usize = 4;
 
@@ -33,7 +32,7 @@ pub fn judge(test: &Test, seen: &Seen) -> Vec<Miss> {
     let mut open: Vec<&Expectation> = Vec::new();
     for expected in &test.expectations {
         let fits = |story: &Option<Story<'_>>| {
-            story.as_ref().is_some_and(|story| story.against(expected, from).is_none())
+            story.as_ref().is_some_and(|story| story.against(expected, from, seen).is_none())
         };
         match stories.iter_mut().find(|story| fits(story)) {
             Some(story) => *story = None,
@@ -45,7 +44,7 @@ pub fn judge(test: &Test, seen: &Seen) -> Vec<Miss> {
         let is_near =
             |story: &Option<Story<'_>>| story.as_ref().is_some_and(|s| s.touches(expected));
         let near = stories.iter_mut().find(|story| is_near(story)).and_then(Option::take);
-        misses.push(match near.and_then(|story| story.against(expected, from)) {
+        misses.push(match near.and_then(|story| story.against(expected, from, seen)) {
             Some(miss) => miss,
             None => silent(expected, seen, from),
         });
@@ -74,7 +73,7 @@ impl Story<'_> {
     }
 
     /// What says that it is not what was expected; none if it is.
-    fn against(&self, expected: &Expectation, from: Timestamp) -> Option<Miss> {
+    fn against(&self, expected: &Expectation, from: Timestamp, seen: &Seen) -> Option<Miss> {
         let first = self.alerts.first()?;
         let Expectation { service, cause, culprit, value, severity, after, before } = expected;
         let window = window(*after, *before);
@@ -84,7 +83,9 @@ impl Story<'_> {
             return plain(format!("{told}, too early: expected {window}"));
         }
         if from + *before < first.at {
-            return plain(format!("{told}, too late: expected {window}"));
+            let what = format!("{told}, too late: expected {window}");
+            let near = how_near(seen, service, from, Some(from + *before));
+            return Some(Miss { what, near });
         }
         let spoken = self.alerts.iter().filter(|alert| alert.state != State::Resolved);
         let (by_then, later): (Vec<&Alert>, Vec<&Alert>) =
@@ -118,7 +119,9 @@ impl Story<'_> {
         }
         let highest = by_then.iter().map(|alert| alert.severity).max().unwrap_or(Severity::Notice);
         if let Some(severity) = severity.filter(|severity| *severity != highest) {
-            return plain(format!("{told}, expected a {severity}, found a {highest}"));
+            let what = format!("{told}, expected a {severity}, found a {highest}");
+            let near = how_severe(seen, (service, &first.incident), severity, from);
+            return Some(Miss { what, near });
         }
         None
     }
@@ -140,20 +143,8 @@ fn silent(expected: &Expectation, seen: &Seen, from: Timestamp) -> Miss {
     let Expectation { service, cause, after, before, .. } = expected;
     let cause = cause.as_ref().map_or_else(String::new, |cause| format!(" ({cause})"));
     let what = format!("{service}{cause}: nothing was told {}", window(*after, *before));
-    let mut near = vec![match seen.peaks.get(service) {
-        Some(Peak { at, notice, alert }) => format!(
-            "strongest at {}: {notice:.2} of what a notice takes, {alert:.2} of an alert",
-            offset(*at, from)
-        ),
-        None => "it could not be judged at any time".to_owned(),
-    }];
-    let about = |what: &str| what == service || matches!(what, "engine" | "fleet");
-    let silences = seen.silences.iter().filter(|((what, _), _)| about(what));
-    near.extend(
-        silences
-            .take(SILENCES_TOLD)
-            .map(|((what, why), at)| format!("{what}: {why} (last at {})", offset(*at, from))),
-    );
+    let mut near = how_near(seen, service, from, None);
+    near.extend(gates(seen, &[service, "engine", "fleet"], from));
     Miss { what, near }
 }
 
@@ -180,23 +171,6 @@ fn told(cause: &NamedCause, side: &str, evidence: &[String]) -> Vec<String> {
     evidence.map(|text| format!("{} {side}: {text}", cause.id)).collect()
 }
 
-/// The causes of an alert with their probabilities: `overload 0.62, slow-dependency 0.21`.
-pub fn shares(alert: &Alert) -> String {
-    let causes = alert.causes.iter();
-    let shares: Vec<String> =
-        causes.map(|cause| format!("{} {:.2}", cause.id, cause.probability)).collect();
-    if shares.is_empty() { "no cause".to_owned() } else { shares.join(", ") }
-}
-
 fn window(after: Span, before: Span) -> String {
     format!("between {} and {}", signed(after), signed(before))
-}
-
-/// Since the end of the warm-up.
-fn offset(at: Timestamp, from: Timestamp) -> String {
-    signed(at - from)
-}
-
-fn signed(span: Span) -> String {
-    if span < Span::ZERO { span.to_string() } else { format!("+{span}") }
 }

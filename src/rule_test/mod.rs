@@ -2,9 +2,9 @@
 //! these. A driver of the same engine step as `replay`, with written series in place of a backend.
 //!
 //! `parse` reads a file, `notation` and `generate` make values of what it writes, `bind` gives them
-//! to signals, `run` drives one seed, and `judge` compares what was told with what was expected.
+//! to signals, `run` drives one seed, `judge` compares what was told with what was expected, and
+//! `tell` says how near it was and what the engine saw.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,11 +21,13 @@ mod judge;
 mod notation;
 mod parse;
 mod run;
+mod tell;
 
 pub use generate::NOISE_MEMORY;
-pub use judge::{Miss, judge, shares};
+pub use judge::{Miss, judge};
 pub use parse::{Loaded, ReadError, SEEDS_MAX, SERIES_MAX, VALUES_MAX, keys, load};
-pub use run::{Peak, Seen, run};
+pub use run::{Seen, run};
+pub use tell::timeline;
 
 use bind::Bound;
 use notation::Item;
@@ -103,11 +105,6 @@ impl Test {
     /// The first tick that may alert.
     pub fn alerts_from(&self) -> Timestamp {
         self.start + self.warm_up
-    }
-
-    /// The services that have series.
-    pub fn services(&self) -> BTreeSet<&str> {
-        self.bound.services()
     }
 
     /// The last tick that has a value.

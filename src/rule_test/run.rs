@@ -1,44 +1,34 @@
 //! One test with one seed: the series through the engine, tick by tick.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Test;
 use super::bind::Part;
 use super::generate::generate;
+use crate::course::{Course, Courses, Silences};
 use crate::engine::alert::Alert;
 use crate::engine::grid::BLOCK;
-use crate::engine::outcome::{Outcome, Silence};
 use crate::engine::{Engine, Settings};
 use crate::series::{Answer, Batch, Question, Sample};
 use crate::source::{POINTS_MAX, Sums, Windows};
 use crate::time::{Span, Timestamp};
 
 /// What came of one seed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// Which seed.
     pub seed: u64,
     /// Everything that was told, in order.
     pub alerts: Vec<Alert>,
-    /// Where each service came nearest to an alert.
-    pub peaks: BTreeMap<String, Peak>,
-    /// Why things were not told after the warm-up, and when last, by what it was about and reason.
-    pub silences: BTreeMap<(String, String), Timestamp>,
+    /// How each service of the test stood after the warm-up.
+    pub courses: BTreeMap<String, Course>,
+    /// Why things were not told after the warm-up.
+    pub silences: Silences,
 }
 
-/// How near a service came to being told.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Peak {
-    /// When.
-    pub at: Timestamp,
-    /// Its statistic over the threshold of a notice.
-    pub notice: f64,
-    /// Its statistic over the threshold of an alert.
-    pub alert: f64,
-}
-
-/// Runs a test with the noise of one seed.
+/// Runs a test with the noise of one seed; with `weigh`, causes are weighed at every instant that
+/// tells something, and not only when an incident is told.
 ///
 /// The warm-up is fed as a first start reads its history: one value every five minutes. From then
 /// on every step is a tick.
@@ -46,7 +36,7 @@ pub struct Peak {
 /// # Cost
 ///
 /// O(values) for the noise, and what the engine takes for the ticks.
-pub fn run(test: &Test, seed: u64) -> Seen {
+pub fn run(test: &Test, seed: u64, weigh: bool) -> Seen {
     let settings = Settings {
         interval: test.step,
         history: test.warm_up,
@@ -56,10 +46,9 @@ pub fn run(test: &Test, seed: u64) -> Seen {
         source_url: None,
     };
     let mut feed = Feed::new(test, seed);
-    let services = test.services();
     let mut engine = Engine::new(Arc::clone(&test.rules), settings);
-    let mut seen =
-        Seen { seed, alerts: Vec::new(), peaks: BTreeMap::new(), silences: BTreeMap::new() };
+    let mut courses = Courses::new(weigh);
+    let (mut alerts, mut silences) = (Vec::new(), Silences::default());
     let mut at = test.start;
     let (from, end) = (test.alerts_from(), test.end());
     while at <= end {
@@ -67,35 +56,14 @@ pub fn run(test: &Test, seed: u64) -> Seen {
         let answers = engine.questions().iter().map(|question| feed.answer(question)).collect();
         let outcome = engine.step(at, &Batch { answers, ..feed.batch(at, span) });
         if from <= at {
-            seen.take(at, outcome);
-            seen.stand(at, &engine, &services);
+            courses.take(&engine, &outcome.alerts);
+            silences.take(at, outcome.report.silences);
+            alerts.extend(outcome.alerts);
         }
         at = at + span;
     }
-    seen
-}
-
-impl Seen {
-    fn take(&mut self, at: Timestamp, outcome: Outcome) {
-        self.alerts.extend(outcome.alerts);
-        for (what, why) in outcome.report.silences {
-            if !matches!(why, Silence::Learning { .. } | Silence::Joined { .. }) {
-                self.silences.insert((what, why.to_string()), at);
-            }
-        }
-    }
-
-    fn stand(&mut self, at: Timestamp, engine: &Engine, services: &BTreeSet<&str>) {
-        for service in services {
-            let Some(standing) = engine.standing(service) else { continue };
-            let now = Peak { at, notice: standing.notice, alert: standing.alert };
-            match self.peaks.get_mut(*service) {
-                Some(peak) if now.notice <= peak.notice => {}
-                Some(peak) => *peak = now,
-                None => drop(self.peaks.insert((*service).to_owned(), now)),
-            }
-        }
-    }
+    courses.end(&engine);
+    Seen { seed, alerts, courses: courses.all, silences }
 }
 
 /// The test's series as batches.

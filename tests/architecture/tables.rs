@@ -8,9 +8,11 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["rules"],
     &["engine"],
     &["matcher", "scorecard"],
+    &["course"],
     &["changes", "store", "notify", "source", "lab", "replay", "http"],
     &["coverage", "discover"],
     &["config"],
+    &["retro"],
     &["rule_test"],
     &["schema"],
     // Only what stands below this line may know what time it is.
@@ -47,6 +49,7 @@ pub(crate) const STAGES: &[&[&str]] = &[
     &[
         "mod",
         "adopt",
+        "appraise",
         "controllers",
         "draw",
         "incidents",

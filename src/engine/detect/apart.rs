@@ -144,11 +144,16 @@ impl Farthest {
     /// unit among these peers. Judged by the mean of the last blocks: clipped residuals would hide
     /// how far a peer is.
     pub fn matters(&self, distances: [f64; 2], signal: &Signal) -> bool {
-        let unit = (-self.shift).exp() * (self.others + self.offset);
-        let [seen, expected] = distances.map(|ratio| ratio * unit - self.offset);
+        let [seen, expected] = self.in_unit(distances);
         let effect = (seen - expected).abs();
         let MinEffect { relative, absolute } = signal.min_effect;
         effect >= absolute && effect >= relative * expected.abs()
+    }
+
+    /// What distances from the other peers come to, in the signal's own unit.
+    pub fn in_unit(&self, distances: [f64; 2]) -> [f64; 2] {
+        let unit = (-self.shift).exp() * (self.others + self.offset);
+        distances.map(|ratio| ratio * unit - self.offset)
     }
 }
 

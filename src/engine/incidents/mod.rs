@@ -34,7 +34,7 @@ const SILENCE_JOIN_BLOCKS: i64 = 6;
 
 impl Standing {
     /// Against thresholds that are `factor` times as high.
-    fn over(self, factor: f64) -> Self {
+    pub(super) fn over(self, factor: f64) -> Self {
         Self { notice: self.notice / factor, alert: self.alert / factor }
     }
 }
@@ -390,7 +390,7 @@ impl Engine {
 
     /// Whether a service's users are beyond what they would notice, for a quarter of an hour.
     /// Where the user set no objective, only services that nobody calls are taken to face users.
-    fn users_affected(&self, name: &str, block: i64) -> bool {
+    pub(super) fn users_affected(&self, name: &str, block: i64) -> bool {
         let Some(service) = self.state.services.get(name) else { return false };
         let said = self.rules.services.get(name);
         let has_objective =

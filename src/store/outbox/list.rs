@@ -1,11 +1,14 @@
 //! What the outbox holds, for people and for counts.
 
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, named_params, params};
 use serde::Serialize;
 
 use super::RowState;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
+
+/// Messages of one incident that are read, at most.
+const MESSAGES_ABOUT_MAX: u32 = 200;
 
 /// Which messages are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +82,31 @@ impl Store {
                 },
                 listed,
             )?
+            .collect()
+        })
+    }
+
+    /// The messages about one incident that are still known, in the order in which they were
+    /// decided.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn messages_about(
+        &self,
+        incident: &str,
+        now: Timestamp,
+    ) -> Result<Vec<ListedMessage>, StoreError> {
+        self.read("list messages of an incident", |c| {
+            c.prepare(
+                "SELECT id, receiver, incident,
+                    iif(state = 'pending' AND hold_until > ?2, 'held', state),
+                    attempts, last_error, created_at,
+                    iif(state = 'pending', max(next_attempt_at, coalesce(hold_until, 0)), NULL),
+                    held_by, done_at
+                 FROM outbox WHERE incident = ?1 ORDER BY seq LIMIT ?3",
+            )?
+            .query_map(params![incident, now.as_millis(), MESSAGES_ABOUT_MAX], listed)?
             .collect()
         })
     }
