@@ -1,6 +1,8 @@
 //! The only place that reads the clock.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::time::{Span, Timestamp};
 
@@ -44,6 +46,14 @@ impl Clock {
             }
         }
     }
+}
+
+/// Time since this was first asked; unlike [`now`] it never goes back, so that durations are right.
+#[expect(clippy::disallowed_methods, reason = "this is the one reader of the clock")]
+pub fn monotonic() -> Duration {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let now = Instant::now();
+    now.saturating_duration_since(*BEGAN.get_or_init(|| now))
 }
 
 /// The machine's current instant.

@@ -30,6 +30,7 @@ pub mod http;
 pub mod lab;
 pub mod notify;
 pub mod source;
+pub mod telemetry;
 
 pub mod course;
 pub mod coverage;

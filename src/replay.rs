@@ -19,6 +19,7 @@ use crate::engine::{Engine, Settings};
 use crate::rules::Rules;
 use crate::series::{Answer, Feedback};
 use crate::source::{Prometheus, ReadPlan, SourceError, VALUES_MAX};
+use crate::telemetry::{Telemetry, Work};
 use crate::time::{Span, Timestamp};
 
 /// Ticks that one reading asks for, at most: a week of blocks, and a power of two for chunks.
@@ -40,6 +41,7 @@ pub struct Driver {
     news: Vec<String>,
     /// What people said and no tick has heard yet, in order of number.
     feedback: VecDeque<Feedback>,
+    telemetry: Telemetry,
 }
 
 /// What a driver keeps beside the engine's own snapshot.
@@ -92,6 +94,7 @@ impl Driver {
             warnings: Vec::new(),
             news: Vec::new(),
             feedback: VecDeque::new(),
+            telemetry: Telemetry::default(),
         }
     }
 
@@ -122,7 +125,13 @@ impl Driver {
             warnings: Vec::new(),
             news: Vec::new(),
             feedback: VecDeque::new(),
+            telemetry: Telemetry::default(),
         })
+    }
+
+    /// From now on counts what it does; by itself it is watched by nobody.
+    pub fn watched_by(&mut self, telemetry: &Telemetry) {
+        self.telemetry = telemetry.clone();
     }
 
     /// Everything needed to go on, as bytes of version [`crate::engine::snapshot::VERSION`].
@@ -253,7 +262,12 @@ impl Driver {
             let learning = self.is_learning(from);
             let step = if learning { BLOCK } else { self.settings.interval };
             let last = if learning { to.min(self.settings.alerts_from - BLOCK) } else { to };
-            let mut reading = self.read(source, from, last, step).await?;
+            let reads = self.telemetry.begin(Work::Read);
+            // Boxed: the futures of whoever drives would be large without it.
+            let read = Box::pin(self.read(source, from, last, step)).await;
+            self.telemetry.end(&reads);
+            self.telemetry.backend(read.as_ref().err().map(SourceError::class));
+            let mut reading = read?;
             self.warnings.extend(reading.warnings());
             self.warnings.sort();
             self.warnings.dedup();
@@ -274,15 +288,20 @@ impl Driver {
                 batch.answers = answers;
                 batch.feedback = self.heard_at(at);
                 batch.changes.extend(self.outside.due(at));
+                let steps = self.telemetry.begin(Work::Step);
                 let outcome = self.engine.step(at, &batch);
+                self.telemetry.end(&steps);
                 if let Some(problem) = self.engine.archive_problem() {
                     return Err(problem.into());
                 }
+                let learned = self.learned_by(at);
+                self.telemetry.ticked(at, learned, batch.samples.len(), &outcome);
                 if !each(Ticked { at, learning, outcome, engine: &self.engine }) {
                     return Ok(());
                 }
             }
             if let Some(error) = stopped {
+                self.telemetry.backend(Some(error.class()));
                 return Err(error.into());
             }
         }
@@ -301,7 +320,20 @@ impl Driver {
         if questions.is_empty() {
             return Vec::new();
         }
-        source.answers(&questions, self.engine.rules()).await
+        let answers = source.answers(&questions, self.engine.rules()).await;
+        let failed = answers.iter().filter(|answer| answer.values.is_err()).count();
+        self.telemetry.asked(questions.len(), failed);
+        answers
+    }
+
+    /// The share of the history that is learned once a tick is processed; 1 where nothing before
+    /// the next one only teaches.
+    fn learned_by(&self, tick: Timestamp) -> f64 {
+        if !self.is_learning(tick + BLOCK) {
+            return 1.0;
+        }
+        let Settings { history, alerts_from, .. } = self.settings;
+        (1.0 - (alerts_from - tick).as_secs_f64() / history.as_secs_f64()).clamp(0.0, 1.0)
     }
 
     /// Ticks before the first that may alert lie on the grid of blocks: weeks are read coarsely.

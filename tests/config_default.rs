@@ -60,6 +60,7 @@ fn folder(text: &str) -> tempfile::TempDir {
     write("secrets/hook-token", "Bearer from a file\n");
     write("secrets/hook-signing", "0123456789abcdef\n");
     write("secrets/slack-token", "xoxb-1\n");
+    write("secrets/heartbeat-url", "https://hc-ping.com/0123-4567\n");
     write("secrets/pagerduty-key", "0123456789abcdef0123456789abcdef\n");
     write("secrets/opsgenie-key", "0123-abcd\n");
     write("secrets/telegram-token", "123456:ABC-d_e\n");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grayflag::engine::alert::{Alert, State};
+use grayflag::engine::outcome::Outcome;
 use grayflag::http::{self, Api, Config, WHAT_CHARS_MAX};
 use grayflag::notify::digest::{Digest, Every};
 use grayflag::notify::handle::StoreHandle;
@@ -23,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "http/acknowledge.rs"]
 mod acknowledge;
+#[path = "http/metrics.rs"]
+mod metrics;
 #[path = "http/silences.rs"]
 mod silences;
 #[path = "http/status.rs"]
@@ -69,6 +72,11 @@ impl Served {
         let task = tokio::spawn(http::serve(listener, api.clone(), stop.clone()));
         let client = Client::builder().no_proxy().build().unwrap();
         Self { url, api, store, client, stop, task, _dir: dir }
+    }
+
+    /// As after a tick that was processed a moment ago.
+    fn is_ready(&self) {
+        self.api.telemetry().ticked(NOW, 1.0, 1, &Outcome::default());
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -274,7 +282,7 @@ async fn health_is_told_and_the_end_waits_for_nobody() {
         async |path: &str| served.request(Method::GET, path).send().await.unwrap().status();
     assert_eq!(status("/-/healthy").await, StatusCode::OK);
     assert_eq!(status("/-/ready").await, StatusCode::SERVICE_UNAVAILABLE);
-    served.api.set_ready(true);
+    served.is_ready();
     assert_eq!(status("/-/ready").await, StatusCode::OK);
     // A client that never ends its request.
     let address = served.url.strip_prefix("http://").unwrap();

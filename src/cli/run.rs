@@ -55,5 +55,7 @@ pub async fn run(path: PathBuf, args: RunArgs, stop: CancellationToken) -> Resul
         }
     });
     let origin = Origin { path, read, heed };
-    daemon::run(config, clock, limits, stop, Some(origin)).await.map_err(Failure::of)
+    let running = daemon::run(config, clock, limits, stop, Some(origin));
+    // Large, and made once.
+    Box::pin(running).await.map_err(Failure::of)
 }

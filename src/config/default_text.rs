@@ -28,6 +28,7 @@ pub fn default_text() -> String {
         ("store", format!("sqlite:{}", store.path.display())),
         ("listen", http.listen.to_string()),
         ("paths", paths.join(", ")),
+        ("every", super::heartbeat::EVERY_DEFAULT.to_string()),
         ("daily", moment(digest.daily.as_ref())),
         ("weekly", moment(digest.weekly.as_ref())),
         ("log", config.runtime.log.clone()),
@@ -119,6 +120,18 @@ listen = "<listen>"
 # token_file = "secrets/http-token"
 ## Names under which it may be addressed, besides addresses and `localhost`: those of a proxy.
 # hosts = ["grayflag.example.com"]
+
+## Sends a sign of life, while everything is learned and the newest tick is fresh, to a service that
+## calls somebody when none comes, such as Healthchecks.io or Dead Man's Snitch.
+# [heartbeat]
+## The address that the service gave, a secret; or `url`, or `url_env` with the name of a variable.
+# url_file = "secrets/heartbeat-url"
+## From 10s to 1d; tell the service to wait for a few of them.
+# every = "<every>"
+## get or post.
+# method = "get"
+## Trusted besides the system's authorities.
+# ca_file = "tls/ca.pem"
 
 ## The rule files; `*` can stand in the file's name. Where this is not set, files in the folders
 ## below are read, and in place of the first two, where they have none, the rules that the program

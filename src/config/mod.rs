@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::changes::grafana::Annotations;
+use crate::notify::heartbeat::HeartbeatConfig;
 use crate::notify::receiver::ReceiverConfig;
 use crate::notify::routes::{Quiet, Route};
 use crate::notify::templates::Templates;
@@ -16,6 +17,7 @@ mod changes;
 mod default_text;
 mod digest;
 mod fleet;
+mod heartbeat;
 mod hours;
 mod http;
 mod maintenance;
@@ -63,6 +65,8 @@ pub struct Config {
     pub store: Store,
     /// Where pages and API are served.
     pub http: crate::http::Config,
+    /// Who is told that all is well, if anybody.
+    pub heartbeat: Option<HeartbeatConfig>,
     /// Annotations that mark changes.
     pub annotations: Vec<Annotations>,
     /// Where alerts can go.
@@ -88,6 +92,7 @@ impl Default for Config {
             source: source::default(),
             store: Store::default(),
             http: crate::http::Config::default(),
+            heartbeat: None,
             annotations: Vec::new(),
             receivers: Vec::new(),
             routes: Vec::new(),
@@ -229,6 +234,7 @@ fn sections(
     let http = root
         .table("http")
         .map_or_else(|| Some(crate::http::Config::default()), |t| http::http(t, context));
+    let heartbeat = root.table("heartbeat").map(|t| heartbeat::heartbeat(t, context));
     let services = services(&root);
     let runtime = runtime::runtime(&root);
     let topology = root.table("topology").and_then(fleet::topology);
@@ -268,6 +274,7 @@ fn sections(
         source: source?,
         store: store?,
         http: http?,
+        heartbeat: heartbeat.flatten(),
         annotations,
         receivers: receivers.list,
         routes,

@@ -17,6 +17,7 @@ use crate::notify::receiver::ReceiverConfig;
 use crate::notify::status::StatusBoard;
 use crate::replay::Driver;
 use crate::store::StoreError;
+use crate::telemetry::Telemetry;
 
 /// Starts to serve at an address that was taken; the task ends after `stop`.
 ///
@@ -27,6 +28,7 @@ pub(super) fn start(
     config: &Config,
     listener: std::net::TcpListener,
     (store, board, reloader): (StoreHandle, StatusBoard, Reloader),
+    telemetry: Telemetry,
     clock: &Arc<Clock>,
     stop: CancellationToken,
 ) -> Result<(Api, Stage, JoinHandle<()>), HttpError> {
@@ -42,6 +44,7 @@ pub(super) fn start(
     let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
     let (stage, live) = live();
     let api = api.with_pagers(pagers).with_receivers(board).with_live(live).with_reloader(reloader);
+    let api = api.with_telemetry(telemetry);
     let task = tokio::spawn(http::serve(listener, api.clone(), stop));
     Ok((api, stage, task))
 }

@@ -5,6 +5,9 @@ use std::fmt::Debug;
 
 use crate::config::Config;
 
+/// All that can be said of a part.
+type Text = fn(&Config) -> String;
+
 /// Things of one kind that are named before they are counted.
 const NAMED_MAX: usize = 8;
 
@@ -30,7 +33,7 @@ pub(super) fn differences(before: &Config, after: &Config) -> Vec<String> {
         ),
         of("receiver", |config| texts(&config.receivers, |one| &one.name), before, after),
     ];
-    let parts: [(&str, fn(&Config) -> String); 12] = [
+    let parts: [(&str, Text); 12] = [
         ("[poll]", |config| format!("{:?}", config.poll)),
         ("[budget]", |config| format!("{:?}", config.rules.budget)),
         ("[source]", |config| format!("{:?}", config.source)),

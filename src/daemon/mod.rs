@@ -7,6 +7,7 @@
 mod api;
 mod difference;
 pub mod digest;
+mod heartbeat;
 mod news;
 mod notes;
 mod orphans;
@@ -40,6 +41,7 @@ use crate::replay::{AdvanceError, Driver};
 use crate::series::Feedback;
 use crate::source::{Prometheus, SourceError};
 use crate::store::{Store, StoreError, Tick};
+use crate::telemetry::{Limit, Telemetry, Work};
 use crate::time::{Span, Timestamp};
 
 use notes::Notebook;
@@ -59,6 +61,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(50);
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Attempts at the past of what is new in the rules.
 const BACKFILLS_MAX: u32 = 3;
+/// Between two signs of life while it waits.
+const BREATH: Duration = Duration::from_secs(10);
 /// Up to so many series an overview is made after every tick.
 const SHOWN_AT_ONCE: usize = 10_000;
 
@@ -113,14 +117,15 @@ pub async fn run(
     let store = StoreHandle::new(Store::open(&config.store.path)?);
     let clock = Arc::new(clock);
     let mut prepared = Prepared::new(config, None).await?;
+    let telemetry = Telemetry::new(Arc::new(clock::monotonic));
     let (reloader, mut next) = match origin {
-        Some(origin) => watch(origin, &prepared, &clock, &stop)?,
+        Some(origin) => watch(origin, &prepared, (&clock, &telemetry), &stop)?,
         None => (Reloader::default(), mpsc::channel(1).1),
     };
-    let mut carried =
-        Carried { store, clock, reloader, ready: false, board: StatusBoard::default() };
+    let board = StatusBoard::default();
+    let carried = Carried { store, clock, reloader, telemetry, board };
     loop {
-        match session::run(prepared, &mut carried, limits, &stop, &mut next).await? {
+        match session::run(prepared, &carried, limits, &stop, &mut next).await? {
             Some(following) => prepared = following,
             None => return Ok(()),
         }
@@ -131,12 +136,12 @@ pub async fn run(
 fn watch(
     origin: Origin,
     prepared: &Prepared,
-    clock: &Arc<Clock>,
+    (clock, telemetry): (&Arc<Clock>, &Telemetry),
     stop: &CancellationToken,
 ) -> Result<(Reloader, mpsc::Receiver<Prepared>), DaemonError> {
     let (reloader, wished) = Reloader::new();
     let (following, next) = mpsc::channel(1);
-    let given = (reloader.clone(), Arc::clone(clock));
+    let given = (reloader.clone(), Arc::clone(clock), telemetry.clone());
     let config = prepared.config.clone();
     let watcher = Watcher::new(origin, config, prepared.address()?, given, following);
     tokio::spawn(watcher.run(wished, stop.clone()));
@@ -213,6 +218,7 @@ impl Poller {
             None => Self::begin_anew(&config, &store, now, fresh).await?,
         };
         driver.outside().annotations(&config.annotations)?;
+        driver.watched_by(api.telemetry());
         let (clock, trouble) = (Arc::clone(clock), Trouble::default());
         let notebook = Notebook::default();
         let routing = Arc::new(Routing::of(&config));
@@ -265,6 +271,8 @@ impl Poller {
             () = stop.cancelled() => return Ok(()),
         };
         self.settle = self.settle.max(flavour.settle_min());
+        self.api.telemetry().reads_from(source.counting());
+        self.api.telemetry().grid(self.config.poll.interval, self.settle);
         info!(%flavour, next_tick = %self.driver.next_tick(), "polling");
         while !stop.is_cancelled() {
             let next = self.driver.next_tick();
@@ -278,7 +286,6 @@ impl Poller {
             let due = (self.clock.now() - self.settle).floor_to(self.config.poll.interval);
             let end = to.map_or(due, |to| due.min(to));
             let caught_up = self.catch_up(source, end, stop).await?;
-            self.api.set_ready(caught_up.is_ok());
             if let Err(away) = caught_up {
                 let pause = self.trouble.pause(&away, self.config.poll.interval);
                 tokio::select! {
@@ -298,10 +305,12 @@ impl Poller {
         let over = self.clock.sleep_until(until);
         tokio::pin!(over);
         loop {
+            self.api.telemetry().rests();
             tokio::select! {
                 () = &mut over => return,
                 () = stop.cancelled() => return,
                 () = stage.answer_next(engine) => {}
+                () = tokio::time::sleep(BREATH) => {}
             }
         }
     }
@@ -462,7 +471,9 @@ impl Poller {
         let news = !alerts.is_empty();
         let engine = self.driver.engine();
         let charts: Vec<Chart> = alerts.iter().map(|alert| engine.chart(alert)).collect();
-        self.store
+        let writes = self.api.telemetry().begin(Work::Write);
+        let committed = self
+            .store
             .with(move |store| {
                 let deliveries = routing.plan(store, &alerts, &planned, now)?;
                 let snapshot = (!state.is_empty()).then_some((snapshot::VERSION, &state[..]));
@@ -471,6 +482,8 @@ impl Poller {
                 store.commit(&tick)
             })
             .await?;
+        self.api.telemetry().end(&writes);
+        self.api.telemetry().left_out(Limit::Outbox, committed.dropped);
         if news {
             self.store.news();
         }

@@ -17,6 +17,7 @@ use super::session::Prepared;
 use crate::clock::Clock;
 use crate::config::{self, Config, Fingerprint, Loaded, Machine};
 use crate::http::reload::{Reloaded, Reloader, Wish};
+use crate::telemetry::Telemetry;
 
 /// How often files are looked at. What changed must be the same at two looks, so that a file that
 /// is being written is not read half.
@@ -50,6 +51,7 @@ pub(super) struct Watcher {
     changing: Option<Fingerprint>,
     reloader: Reloader,
     clock: Arc<Clock>,
+    telemetry: Telemetry,
     next: mpsc::Sender<Prepared>,
 }
 
@@ -58,10 +60,10 @@ impl Watcher {
         origin: Origin,
         config: Config,
         address: (SocketAddr, TcpListener),
-        (reloader, clock): (Reloader, Arc<Clock>),
+        (reloader, clock, telemetry): (Reloader, Arc<Clock>, Telemetry),
         next: mpsc::Sender<Prepared>,
     ) -> Self {
-        Self { origin, config, address, changing: None, reloader, clock, next }
+        Self { origin, config, address, changing: None, reloader, clock, telemetry, next }
     }
 
     /// Watches until `stop`.
@@ -118,16 +120,19 @@ impl Watcher {
             Err(panicked) => Reloaded::Refused { problem: panicked.to_string() },
         };
         self.changing = None;
+        let now = self.clock.now();
         match &outcome {
             Reloaded::Changed { changes } => {
+                self.telemetry.reloaded(now);
                 info!(changes = changes.join("; "), "configuration taken up");
             }
             Reloaded::Unchanged => info!("configuration read again: nothing is different"),
             Reloaded::Refused { problem } => {
+                self.telemetry.reload_failed(now);
                 error!(problem, "configuration cannot be used; the one before stays in force");
             }
         }
-        self.reloader.remember(self.clock.now(), &outcome);
+        self.reloader.remember(now, &outcome);
         outcome
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{DaemonError, Limits, Poller, api, drain};
+use super::{DaemonError, Limits, Poller, api, drain, heartbeat};
 use crate::changes::outside::Outside;
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -18,6 +18,7 @@ use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::{ReceiverError, Target};
 use crate::notify::status::StatusBoard;
 use crate::source::Prometheus;
+use crate::telemetry::Telemetry;
 
 /// A configuration with everything opened that can fail for it.
 pub(super) struct Prepared {
@@ -72,8 +73,7 @@ pub(super) struct Carried {
     pub(super) store: StoreHandle,
     pub(super) clock: Arc<Clock>,
     pub(super) reloader: Reloader,
-    /// Whether the session before was ready.
-    pub(super) ready: bool,
+    pub(super) telemetry: Telemetry,
     /// How receivers fared so far.
     pub(super) board: StatusBoard,
 }
@@ -81,13 +81,13 @@ pub(super) struct Carried {
 /// Runs until `stop` or the limit, or until another configuration comes: that one is returned.
 pub(super) async fn run(
     prepared: Prepared,
-    carried: &mut Carried,
+    carried: &Carried,
     limits: Limits,
     stop: &CancellationToken,
     next: &mut mpsc::Receiver<Prepared>,
 ) -> Result<Option<Prepared>, DaemonError> {
     let Prepared { config, source, targets, listener } = prepared;
-    let Carried { store, clock, reloader, .. } = &*carried;
+    let Carried { store, clock, reloader, telemetry, board } = carried;
     let names: Vec<&str> = targets.iter().map(Target::name).collect();
     info!(
         backend = source.url(),
@@ -103,10 +103,12 @@ pub(super) async fn run(
     let aside_stop = CancellationToken::new();
     // However this ends, nothing is left running.
     let _ends = aside_stop.clone().drop_guard();
-    let delivery = delivery(store.clone(), targets, carried.board.clone());
-    let given = (store.clone(), carried.board.clone(), reloader.clone());
-    let (api, stage, serving) = api::start(&config, listener, given, clock, aside_stop.clone())?;
-    api.set_ready(carried.ready);
+    let delivery = delivery(store.clone(), targets, board.clone());
+    let given = (store.clone(), board.clone(), reloader.clone());
+    let heart = config.heartbeat.clone();
+    let (api, stage, serving) =
+        api::start(&config, listener, given, telemetry.clone(), clock, aside_stop.clone())?;
+    let beating = heartbeat::start(heart.as_ref(), telemetry, clock, aside_stop.clone())?;
     let begun = (clock, api.clone(), stage);
     let mut poller = Poller::start(config, store.clone(), begun, limits).await?;
     let delivery = tokio::spawn(delivery.run(aside_stop.clone()));
@@ -129,14 +131,16 @@ pub(super) async fn run(
         drain(store, stop).await?;
     }
     aside_stop.cancel();
-    let (served, delivered) = tokio::join!(serving, delivery);
+    let (served, beaten, delivered) = tokio::join!(serving, beating, delivery);
     if let Err(panicked) = served {
         error!(%panicked, "the API ended early");
+    }
+    if let Err(panicked) = beaten {
+        error!(%panicked, "the heartbeat ended early");
     }
     if let Err(panicked) = delivered {
         error!(%panicked, "delivery ended early; its messages stay in the outbox");
     }
-    carried.ready = api.is_ready();
     ended?;
     // The newest of those that came meanwhile.
     let following = std::iter::successors(following, |_| next.try_recv().ok()).last();

@@ -155,6 +155,38 @@ pub enum Silence {
     },
 }
 
+impl Silence {
+    /// Every [`Self::reason`].
+    pub const REASONS: [&'static str; 10] = [
+        "learning",
+        "not_enough_history",
+        "blind",
+        "budget",
+        "joined",
+        "too_many_incidents",
+        "too_few_peers",
+        "calendar",
+        "habit",
+        "unanswered",
+    ];
+
+    /// The reason in a word, for metrics.
+    pub const fn reason(&self) -> &'static str {
+        Self::REASONS[match self {
+            Self::Learning { .. } => 0,
+            Self::NotEnoughHistory { .. } => 1,
+            Self::Blind => 2,
+            Self::HeldByBudget { .. } => 3,
+            Self::Joined { .. } => 4,
+            Self::TooManyIncidents { .. } => 5,
+            Self::TooFewPeers { .. } => 6,
+            Self::Calendar { .. } => 7,
+            Self::Habitual { .. } => 8,
+            Self::Unanswered { .. } => 9,
+        }]
+    }
+}
+
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

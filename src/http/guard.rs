@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::problem::Refusal;
 use super::{Api, Config};
+use crate::telemetry::Limit;
 
 /// Longest that one request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lets a request through, or says why not.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let Ok(_permit) = api.requests.try_acquire() else {
+        api.telemetry.left_out(Limit::Requests, 1);
         let detail = "too many requests are under way; ask again";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     };

@@ -10,6 +10,7 @@ mod guard;
 mod incidents;
 mod listener;
 pub mod live;
+mod metrics;
 mod parse;
 mod problem;
 pub mod reload;
@@ -19,11 +20,11 @@ mod status;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::notify::handle::StoreHandle;
 use crate::notify::status::StatusBoard;
+use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
 use live::Live;
@@ -97,7 +99,7 @@ pub struct Api {
     causes: Arc<[String]>,
     /// Targets that are told when somebody looks after an incident.
     pagers: Arc<[String]>,
-    ready: Arc<AtomicBool>,
+    telemetry: Telemetry,
     receivers: StatusBoard,
     live: Live,
     reloader: Reloader,
@@ -113,8 +115,7 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// An API over a store. Feedback may name one of `causes`. It is not ready before
-    /// [`Self::set_ready`].
+    /// An API over a store. Feedback may name one of `causes`.
     pub fn new(config: Config, causes: Vec<String>, store: StoreHandle, now: Now) -> Self {
         Self {
             store,
@@ -122,7 +123,7 @@ impl Api {
             config: Arc::new(config),
             causes: causes.into(),
             pagers: Arc::default(),
-            ready: Arc::default(),
+            telemetry: Telemetry::default(),
             receivers: StatusBoard::default(),
             live: live::live().1,
             reloader: Reloader::default(),
@@ -159,14 +160,16 @@ impl Api {
         self
     }
 
-    /// Says that every tick up to the present was processed, or that it no longer is so.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    /// With what counts and says whether all is well.
+    #[must_use]
+    pub fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = telemetry;
+        self
     }
 
-    /// Whether it was said last that every tick is processed.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+    /// What counts and says whether all is well: for the loop to feed.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 }
 
@@ -196,8 +199,9 @@ pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
 /// The routes.
 pub fn router(api: Api) -> Router {
     Router::new()
-        .route("/-/healthy", get(|| async { "healthy\n" }))
-        .route("/-/ready", get(ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/-/healthy", get(metrics::healthy))
+        .route("/-/ready", get(metrics::ready))
         .route("/-/reload", post(reload::reload))
         .route("/api/v1/changes", get(changes::list).post(changes::post))
         .route("/api/v1/digests", get(digests::list))
@@ -214,14 +218,6 @@ pub fn router(api: Api) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(api.clone(), guard::guard))
+        .layer(from_fn_with_state(api.clone(), metrics::measure))
         .with_state(api)
-}
-
-async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
-    if api.is_ready() {
-        Ok("ready\n")
-    } else {
-        let detail = "the past is being read, or the backend is away; the log says which";
-        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail))
-    }
 }

@@ -54,7 +54,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, Refusal> 
     let (last_tick, outbox) = found.await.map_err(|problem| store_problem(&problem))?;
     let standing = Standing {
         version: env!("CARGO_PKG_VERSION"),
-        ready: api.is_ready(),
+        ready: api.telemetry.ready(now).is_ok(),
         last_tick,
         receivers: api.receivers.all(),
         outbox,

@@ -20,6 +20,7 @@ mod chat;
 pub mod discord;
 pub mod email;
 pub mod error;
+pub mod heartbeat;
 pub mod opsgenie;
 pub mod pagerduty;
 mod patience;

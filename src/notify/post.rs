@@ -146,6 +146,11 @@ impl Poster {
         url
     }
 
+    /// A GET of an address of the same receiver, with its headers.
+    pub(super) fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url).headers(self.headers.clone())
+    }
+
     /// A POST to an address of the same receiver, with its headers.
     pub(super) fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url).headers(self.headers.clone())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// How the targets fare: shared, for metrics and pages.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,9 @@ pub struct Status {
     pub dead: u64,
     /// Messages that went out in no layout, because a template failed.
     pub not_laid_out: u64,
+    /// Time that attempts took, whatever came of them.
+    #[serde(skip)]
+    pub busy: Span,
     /// When it last took one.
     pub sent_at: Option<Timestamp>,
     /// Why the last attempt failed; none once one has succeeded.

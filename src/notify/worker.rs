@@ -112,8 +112,12 @@ impl Sender {
         self.target.name()
     }
 
-    async fn hand_over(self, row: Outgoing) -> (Outgoing, Handed) {
+    async fn hand_over(self, row: Outgoing, status: StatusBoard) -> (Outgoing, Handed) {
+        let began = (self.clock)();
         let handed = self.try_once(&row).await;
+        let spent = (self.clock)() - began;
+        // A clock that was set back must not take time away.
+        status.update(self.name(), |status| status.busy = status.busy + spent.max(Span::ZERO));
         (row, handed)
     }
 
@@ -253,7 +257,7 @@ impl Worker {
                     look = Look::At(self.now() + wait);
                     break;
                 }
-                in_hand.push(self.sender.clone().hand_over(row));
+                in_hand.push(self.sender.clone().hand_over(row, self.status.clone()));
             }
             let Some((row, handed)) = in_hand.next().await else { return look };
             match self.conclude(&row, handed, reason).await {

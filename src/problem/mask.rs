@@ -21,6 +21,10 @@ const SECRET_WORDS: [&str; 10] = [
 /// Every value below a key of this name may be a secret: header names are the user's.
 const SECRET_TABLE: &str = "headers";
 
+/// In a table of this name the address is a secret, though it is called `url` as others are:
+/// whoever knows it can pretend that all is well.
+const SECRET_URL_TABLE: &str = "heartbeat";
+
 /// Keys that name where a secret is kept, which is worth showing.
 const REFERENCES: [&str; 2] = ["file", "env"];
 
@@ -28,6 +32,7 @@ const REFERENCES: [&str; 2] = ["file", "env"];
 pub(super) fn mask(text: &str, root: &DeTable<'_>, broken: bool) -> String {
     let mut hidden = Vec::new();
     walk_table(root, false, text, &mut hidden);
+    hidden.extend(secret_urls(root));
     if broken {
         // What could not be parsed is not in the tree, so lines are looked at as well.
         broken_lines(text, &mut hidden);
@@ -47,6 +52,14 @@ pub(super) fn mask(text: &str, root: &DeTable<'_>, broken: bool) -> String {
         }
     }
     masked
+}
+
+/// The values of `url` in every table of the name that makes them secrets.
+fn secret_urls<'t>(root: &'t DeTable<'_>) -> impl Iterator<Item = Range<usize>> + 't {
+    let named = root.iter().filter(|(key, _)| key.get_ref() == SECRET_URL_TABLE);
+    let tables = named.filter_map(|(_, value)| value.get_ref().as_table());
+    let values = tables.flat_map(|table| table.iter().filter(|(key, _)| key.get_ref() == "url"));
+    values.map(|(_, value)| value.span())
 }
 
 fn walk_table(table: &DeTable<'_>, secret: bool, text: &str, hidden: &mut Vec<Range<usize>>) {
@@ -92,14 +105,16 @@ fn user_info(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
 
 fn broken_lines(text: &str, hidden: &mut Vec<Range<usize>>) {
     let mut start = 0;
-    let mut in_secret_table = false;
+    let (mut in_secret_table, mut in_url_table) = (false, false);
     for line in text.split_inclusive('\n') {
         let span = start..start + line.len();
         let trimmed = line.trim_start();
         if trimmed.starts_with('[') {
             in_secret_table = trimmed.contains(SECRET_TABLE);
+            in_url_table = trimmed.contains(SECRET_URL_TABLE);
         }
-        let named = is_secret(line) || line.contains(SECRET_TABLE);
+        let is_url = (in_url_table && trimmed.starts_with("url")) || is_url_of_one_line(trimmed);
+        let named = is_secret(line) || line.contains(SECRET_TABLE) || is_url;
         // What is opened here may go on over lines, and nobody knows where it should have ended.
         in_secret_table |= line.contains(SECRET_TABLE)
             || (named && (line.contains("\"\"\"") || line.contains("'''")));
@@ -121,6 +136,11 @@ fn broken_lines(text: &str, hidden: &mut Vec<Range<usize>>) {
 pub fn is_variable(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
+/// `heartbeat = { url = … }`, or `heartbeat.url = …`.
+fn is_url_of_one_line(line: &str) -> bool {
+    line.starts_with(SECRET_URL_TABLE) && line.contains("url")
 }
 
 fn is_secret(name: &str) -> bool {
@@ -155,6 +175,11 @@ mod tests {
             ("url = \"http://a:b@c/d@e\"", "url = \"http://***@c/d@e\""),
             ("password_env = \"PASS_1\"", "password_env = \"PASS_1\""),
             ("password_env = \"hunter-2\"", "password_env = \"********\""),
+            (
+                "[heartbeat]\nurl = \"http://a/b\"\nevery = \"1m\"\nurl_file = \"c\"",
+                "[heartbeat]\nurl = \"**********\"\nevery = \"1m\"\nurl_file = \"c\"",
+            ),
+            ("heartbeat.url = 'x'", "heartbeat.url = '*'"),
             ("query = 'up{x=\"a@b\"}'", "query = 'up{x=\"a@b\"}'"),
         ] {
             assert_eq!(masked(text), want);
@@ -169,6 +194,8 @@ mod tests {
             "x = = 1\n[source.headers]\nX-Key = hunter2",
             "url = \"http://u:hunter2@h\nx = = 1",
             "headers = {\n  \"X-Key\" = \"hunter2\n}",
+            "[heartbeat]\nurl = https://h/hunter2\nx = = 1",
+            "heartbeat = { url = \"https://h/hunter2 }",
             "password = \"\"\"\nhunter2\nx = 1",
             "x = [\nbearer_token: hunter2\n",
         ] {

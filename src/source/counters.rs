@@ -1,7 +1,7 @@
 //! What the source did so far, for the metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SourceError;
 
@@ -16,13 +16,13 @@ pub struct Counters {
     pub failures: BTreeMap<&'static str, u64>,
 }
 
-/// Counters that several requests write at the same time.
-#[derive(Debug, Default)]
-pub(super) struct Counting(Mutex<Counters>);
+/// Counters that several requests write at the same time. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Counting(Arc<Mutex<Counters>>);
 
 impl Counting {
     /// Counts one request by its outcome.
-    pub(super) fn count<T>(&self, bytes: usize, outcome: &Result<T, SourceError>) {
+    pub(crate) fn count<T>(&self, bytes: usize, outcome: &Result<T, SourceError>) {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.requests += 1;
         counters.bytes += bytes as u64;
@@ -32,7 +32,7 @@ impl Counting {
     }
 
     /// The counters now.
-    pub(super) fn read(&self) -> Counters {
+    pub fn read(&self) -> Counters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -33,7 +33,7 @@ mod tls;
 
 pub use cache::{CACHE_AGE_MIN, CACHE_BYTES_MAX, Cache, CacheError, CacheUse};
 pub use config::{BasicAuth, Config, Tls};
-pub use counters::Counters;
+pub use counters::{Counters, Counting};
 pub use error::SourceError;
 pub use flavour::Flavour;
 pub use instant::{INSTANT_ROWS_MAX, InstantRow};
@@ -97,6 +97,11 @@ impl Prometheus {
     /// What was asked so far and how it went, for the metrics.
     pub fn counters(&self) -> Counters {
         self.client.counting.read()
+    }
+
+    /// The same, to be read at any time.
+    pub fn counting(&self) -> Counting {
+        self.client.counting.clone()
     }
 
     /// Reads what the plan wants to know at every tick from `from` to `to`, both included: ticks

@@ -9,7 +9,7 @@ pub(crate) const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["matcher", "scorecard"],
     &["course"],
-    &["changes", "store", "notify", "source", "lab", "replay", "http"],
+    &["changes", "store", "notify", "source", "lab", "replay", "http", "telemetry"],
     &["coverage", "discover"],
     &["config"],
     &["retro"],

@@ -214,6 +214,12 @@ impl Server {
         std::fs::read_to_string(self.path().join("log")).unwrap()
     }
 
+    /// Holds the process still, or lets it go on: `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     /// Its directory.
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()

@@ -47,7 +47,7 @@ async fn the_status_says_how_far_it_is_and_how_receivers_fare() {
     });
     assert_eq!(first, nothing);
 
-    served.api.set_ready(true);
+    served.is_ready();
     let mut alert = sample::alerts().swap_remove(0);
     alert.at = NOW;
     let last_tick = NOW;

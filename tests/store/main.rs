@@ -17,6 +17,7 @@ mod archive;
 mod changes;
 mod crash;
 mod feedback;
+mod figures;
 mod holds;
 mod model;
 mod silences;
