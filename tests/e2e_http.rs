@@ -45,6 +45,26 @@ async fn get(address: &str, path: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
+/// What a container's health check runs: only the daemon's address is needed of its file.
+fn health_checks(address: &str) {
+    let home = Home::new(NOBODY, "1m", "");
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let asks = |listen: &str, more: &[&str]| {
+        std::fs::write(home.config(), config.replace("\"127.0.0.1:0\"", listen)).unwrap();
+        let asked = home.command("healthy").args(more).output().unwrap();
+        (asked.status.code(), String::from_utf8(asked.stderr).unwrap())
+    };
+    let address = format!("\"{address}\"");
+    assert_eq!(asks(&address, &[]), (Some(0), String::new()));
+    let everywhere = address.replace("127.0.0.1", "0.0.0.0") + "\ntoken = \"0123456789abcdef\"";
+    assert_eq!(asks(&everywhere, &[]), (Some(0), String::new()));
+    let (status, told) = asks(&address, &["--ready"]);
+    assert!(status == Some(1) && told.contains("/-/ready says 503"), "{told}");
+    let (status, told) = asks("\"127.0.0.1:1\"", &[]);
+    let said = "error: no daemon answers at 127.0.0.1:1";
+    assert!(status == Some(1) && told.starts_with(said), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_posted_survives_a_crash_and_an_end_is_an_end() {
     // A second test of this process may have set it already.
@@ -57,6 +77,8 @@ async fn what_was_posted_survives_a_crash_and_an_end_is_an_end() {
     assert_eq!(status, 201, "{told}");
     assert_eq!(get(&address, "/-/healthy").await.0, 200);
     assert_eq!(get(&address, "/-/ready").await.0, 503);
+
+    health_checks(&address);
 
     // Another one cannot have the address, and says so.
     let other = Home::new(NOBODY, "1m", "");

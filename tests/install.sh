@@ -20,6 +20,8 @@ for server in prometheus victoria-metrics prometheus-alertmanager; do
 done
 command -v openssl >/dev/null || packages+=(openssl)
 command -v python3 >/dev/null || packages+=(python3)
+command -v sqlite3 >/dev/null || packages+=(sqlite3)
+command -v curl >/dev/null || packages+=(curl)
 if ! command -v chromium chromium-browser google-chrome >/dev/null; then packages+=(chromium); fi
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 if [ ${#packages[@]} -gt 0 ]; then

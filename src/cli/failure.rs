@@ -35,6 +35,11 @@ impl Failure {
         Self::could_not(message)
     }
 
+    /// What was asked about is not as it should be: status 1 and one clear message.
+    pub fn verdict(message: impl Into<String>) -> Self {
+        Self { status: 1, message: Some(message.into()) }
+    }
+
     /// What was checked is wrong, and has been said already.
     pub fn silent(status: u8) -> Self {
         Self { status, message: None }

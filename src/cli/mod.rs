@@ -10,6 +10,7 @@ pub mod discover;
 mod failure;
 pub mod feedback;
 mod generated;
+pub mod healthy;
 mod logging;
 pub mod outbox;
 pub mod progress;
@@ -151,6 +152,13 @@ enum Command {
         config: ConfigPath,
         #[command(flatten)]
         args: send_test::SendTestArgs,
+    },
+    /// Ask the running daemon whether it is well: for health checks of containers
+    Healthy {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        args: healthy::HealthyArgs,
     },
     /// List messages that have not arrived; retry or drop them
     #[command(after_long_help = OUTBOX_HELP)]
@@ -390,6 +398,7 @@ pub fn main() -> ExitCode {
             Command::SendTest { config, args } => {
                 send_test::run(&load(&config.config)?, &args, &mut io::stdout()).await
             }
+            Command::Healthy { config, args } => healthy::run(&load(&config.config)?, &args).await,
             Command::Outbox { config, args } => {
                 outbox::outbox(&load(&config.config)?, args, &mut io::stdout())
             }

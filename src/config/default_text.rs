@@ -65,7 +65,8 @@ const TEXT: &str = r#"## The configuration of grayflag: every option, at its def
 ##
 ## Lines with two # explain. Lines with one # are options that are not set; remove the #, and
 ## change the value, to use one. Durations are written as Prometheus does: 250ms, 30s, 1h30m, 4w.
-## Relative paths begin at the folder of this file. `grayflag check` says what is wrong here.
+## Relative paths begin at the folder of this file. A secret's or certificate's file can also be
+## "credential:NAME", which systemd hands over. `grayflag check` says what is wrong here.
 
 [poll]
 ## The time between ticks, 1s to 5m; it must divide 5m evenly.

@@ -117,6 +117,32 @@ fn from_environment(
     value.map(SecretString::from)
 }
 
+/// What a path begins with that names a credential of the service manager.
+const CREDENTIAL: &str = "credential:";
+/// The variable in which systemd names the folder of a unit's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where a file lies: beside the configuration, or among the unit's credentials.
+fn locate(table: &Table<'_>, key: &str, path: &At<&str>, context: &Context<'_>) -> Option<PathBuf> {
+    let Some(name) = path.value.strip_prefix(CREDENTIAL) else {
+        return Some(context.resolve(path.value));
+    };
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        let what = format!("{} does not name a credential", quoted(path.value));
+        let hint = "write `credential:` and a name without `/`, as in `LoadCredential=name:/file`";
+        table.wrong_hint(key, &path.at, &what, hint);
+        return None;
+    }
+    let folder = context.world.variable(CREDENTIALS).filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        let what =
+            format!("{} is a credential, and `{CREDENTIALS}` is not set", quoted(path.value));
+        let hint = "systemd sets it for a unit with `LoadCredential=`; elsewhere, set it to a folder with a file of this name";
+        table.wrong_hint(key, &path.at, &what, hint);
+    }
+    folder.map(|folder| PathBuf::from(folder).join(name))
+}
+
 /// The path under a key and the file's bytes; a problem if it cannot be read.
 pub(super) fn readable(
     table: &Table<'_>,
@@ -124,7 +150,7 @@ pub(super) fn readable(
     path: &At<&str>,
     context: &Context<'_>,
 ) -> Option<(PathBuf, Vec<u8>)> {
-    let resolved = context.resolve(path.value);
+    let resolved = locate(table, key, path, context)?;
     match context.world.read(&resolved) {
         Ok(bytes) => Some((resolved, bytes)),
         Err(error) => {

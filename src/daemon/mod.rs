@@ -8,12 +8,14 @@ mod api;
 mod difference;
 pub mod digest;
 mod heartbeat;
+mod keep;
 mod news;
 mod notes;
 mod orphans;
 mod reload;
 mod routing;
 mod session;
+pub mod systemd;
 mod trouble;
 
 use std::sync::Arc;
@@ -21,16 +23,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::changes::grafana::GrafanaError;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::alert::Alert;
 use crate::engine::archive::ArchiveError;
-use crate::engine::chart::Chart;
 use crate::engine::grid::BLOCK;
-use crate::engine::{Settings, snapshot};
+use crate::engine::Settings;
 use crate::http::live::Stage;
 use crate::http::reload::Reloader;
 use crate::http::{Api, HttpError};
@@ -40,8 +41,8 @@ use crate::notify::status::StatusBoard;
 use crate::replay::{AdvanceError, Driver};
 use crate::series::Feedback;
 use crate::source::{Prometheus, SourceError};
-use crate::store::{Store, StoreError, Tick};
-use crate::telemetry::{Limit, Telemetry, Work};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Telemetry;
 use crate::time::{Span, Timestamp};
 
 use notes::Notebook;
@@ -49,18 +50,15 @@ use reload::Watcher;
 pub use reload::{Heed, Origin};
 pub use routing::Routing;
 use session::{Carried, Prepared};
+use systemd::Manager;
 use trouble::Trouble;
 
-/// The state is written at least this often, in the ticks' time.
-const SNAPSHOT_EVERY: Span = Span::HOUR;
 /// In catch-up, ticks are written together for this long, in the ticks' time.
 const COMMIT_EVERY: Span = Span::from_mins(30);
 /// How often a finished rehearsal looks whether everything is delivered.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// A finished rehearsal waits this long for its receivers.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
-/// Attempts at the past of what is new in the rules.
-const BACKFILLS_MAX: u32 = 3;
 /// Between two signs of life while it waits.
 const BREATH: Duration = Duration::from_secs(10);
 /// Up to so many series an overview is made after every tick.
@@ -118,12 +116,15 @@ pub async fn run(
     let clock = Arc::new(clock);
     let mut prepared = Prepared::new(config, None).await?;
     let telemetry = Telemetry::new(Arc::new(clock::monotonic));
+    let over = CancellationToken::new();
+    let _over = over.clone().drop_guard();
+    let manager = Arc::new(Manager::start(over));
     let (reloader, mut next) = match origin {
-        Some(origin) => watch(origin, &prepared, (&clock, &telemetry), &stop)?,
+        Some(origin) => watch(origin, &prepared, (&clock, &telemetry, &manager), &stop)?,
         None => (Reloader::default(), mpsc::channel(1).1),
     };
     let board = StatusBoard::default();
-    let carried = Carried { store, clock, reloader, telemetry, board };
+    let carried = Carried { store, clock, reloader, telemetry, board, manager };
     loop {
         match session::run(prepared, &carried, limits, &stop, &mut next).await? {
             Some(following) => prepared = following,
@@ -136,12 +137,12 @@ pub async fn run(
 fn watch(
     origin: Origin,
     prepared: &Prepared,
-    (clock, telemetry): (&Arc<Clock>, &Telemetry),
+    (clock, telemetry, manager): (&Arc<Clock>, &Telemetry, &Arc<Manager>),
     stop: &CancellationToken,
 ) -> Result<(Reloader, mpsc::Receiver<Prepared>), DaemonError> {
     let (reloader, wished) = Reloader::new();
     let (following, next) = mpsc::channel(1);
-    let given = (reloader.clone(), Arc::clone(clock), telemetry.clone());
+    let given = (reloader.clone(), Arc::clone(clock), telemetry.clone(), Arc::clone(manager));
     let config = prepared.config.clone();
     let watcher = Watcher::new(origin, config, prepared.address()?, given, following);
     tokio::spawn(watcher.run(wished, stop.clone()));
@@ -181,6 +182,7 @@ struct Poller {
     notebook: Notebook,
     /// Attempts in a row to learn what is new in the rules.
     backfills: u32,
+    manager: Arc<Manager>,
 }
 
 impl Poller {
@@ -220,7 +222,7 @@ impl Poller {
         driver.outside().annotations(&config.annotations)?;
         driver.watched_by(api.telemetry());
         let (clock, trouble) = (Arc::clone(clock), Trouble::default());
-        let notebook = Notebook::default();
+        let (notebook, manager) = (Notebook::default(), Arc::default());
         let routing = Arc::new(Routing::of(&config));
         Ok(Self {
             driver,
@@ -235,6 +237,7 @@ impl Poller {
             trouble,
             notebook,
             backfills: 0,
+            manager,
         })
     }
 
@@ -265,9 +268,12 @@ impl Poller {
         to: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
+        // A backend that is away is waited for, and must not make the start fail.
+        self.manager.ready();
         self.stage.show(self.driver.engine().overview());
+        let asked = self.manager.during(systemd::patience(&self.config), source.flavour());
         let flavour = tokio::select! {
-            flavour = source.flavour() => flavour,
+            flavour = asked => flavour,
             () = stop.cancelled() => return Ok(()),
         };
         self.settle = self.settle.max(flavour.settle_min());
@@ -288,12 +294,14 @@ impl Poller {
             let caught_up = self.catch_up(source, end, stop).await?;
             if let Err(away) = caught_up {
                 let pause = self.trouble.pause(&away, self.config.poll.interval);
+                self.manager.stands(self.driver.engine(), Some(&away));
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = self.manager.during(pause, tokio::time::sleep(pause)) => {}
                     () = stop.cancelled() => return Ok(()),
                 }
             } else {
                 self.trouble.over();
+                self.manager.stands(self.driver.engine(), None);
             }
         }
         Ok(())
@@ -303,6 +311,8 @@ impl Poller {
     async fn rest(&mut self, until: Timestamp, stop: &CancellationToken) {
         let (stage, engine) = (&mut self.stage, self.driver.engine());
         let over = self.clock.sleep_until(until);
+        // However far ahead the next tick is: this wait ends by the clock.
+        let over = self.manager.during(Duration::MAX, over);
         tokio::pin!(over);
         loop {
             self.api.telemetry().rests();
@@ -340,13 +350,16 @@ impl Poller {
         if let Err(away) = filled {
             return Ok(Err(away));
         }
+        let patience = systemd::patience(&self.config);
         while self.driver.next_tick() <= end && !stop.is_cancelled() {
             self.listen().await?;
             let mut alerts: Vec<Alert> = Vec::new();
             let mut newest = None;
             api::hand_over(&self.store, &mut self.driver, &self.clock).await?;
             let before = self.driver.engine().now().unwrap_or(self.driver.next_tick());
-            let (trouble, notebook) = (&mut self.trouble, &mut self.notebook);
+            let (trouble, notebook, manager) =
+                (&mut self.trouble, &mut self.notebook, &self.manager);
+            let learns_from = self.driver.next_tick();
             // What is read beyond the next commit would be read again after it.
             let learns_until = self.driver.learns_until();
             let until = learns_until.unwrap_or(self.driver.next_tick() + COMMIT_EVERY);
@@ -354,6 +367,10 @@ impl Poller {
                 info!(from = %self.driver.next_tick(), %until, "learning from history");
             }
             let advance = self.driver.advance(source, until.min(end), |ticked| {
+                manager.ticked();
+                if ticked.learning {
+                    manager.learning((learns_from, until), ticked.at);
+                }
                 newest = (!ticked.learning).then_some(ticked.at).or(newest);
                 trouble.report(&ticked.outcome.report);
                 notebook.take(ticked.at, &ticked.outcome.report);
@@ -362,7 +379,7 @@ impl Poller {
                 alerts.is_empty() && !stop.is_cancelled()
             });
             let read = tokio::select! {
-                read = advance => read,
+                read = manager.during(patience, advance) => read,
                 // A backend that hangs must not hold up the end; what was processed is written.
                 () = stop.cancelled() => Ok(()),
             };
@@ -390,43 +407,6 @@ impl Poller {
         Ok(Ok(()))
     }
 
-    /// Keeps the state as it is, so that the next start need not process ticks again.
-    async fn leave(&mut self) -> Result<(), DaemonError> {
-        let watching = self.driver.learns_until().is_none();
-        let newest = self.driver.engine().now().filter(|&now| now >= self.driver.began());
-        if let Some(tick) = newest.filter(|&tick| watching && self.stored != Some(tick)) {
-            self.stored = None;
-            self.commit(tick, Vec::new()).await?;
-        }
-        Ok(())
-    }
-
-    /// Learns what came into the rules, or changed in them, since the state was kept. A backend
-    /// that cannot give the past of it must not hold up the present for long.
-    async fn backfill(
-        &mut self,
-        source: &Prometheus,
-    ) -> Result<Result<(), SourceError>, DaemonError> {
-        match self.driver.backfill(source).await {
-            Ok(0) => {}
-            Ok(signals) => {
-                info!(signals, "learned the past of what is new in the rules");
-                self.leave().await?;
-            }
-            Err(AdvanceError::Archive(problem)) => return Err(DaemonError::Archive(problem)),
-            Err(AdvanceError::Source(away)) => {
-                self.backfills += 1;
-                if self.backfills < BACKFILLS_MAX {
-                    return Ok(Err(away));
-                }
-                warn!(problem = %away, "what is new in the rules begins without a past");
-                self.driver.begin_without_past();
-            }
-        }
-        self.backfills = 0;
-        Ok(Ok(()))
-    }
-
     /// Hands the engine what people said since it heard them last.
     async fn listen(&mut self) -> Result<(), DaemonError> {
         let after = self.driver.feedback_told();
@@ -441,52 +421,6 @@ impl Poller {
             info!(words = news.len(), incident, %verdict, "feedback");
         }
         self.driver.tell(news);
-        Ok(())
-    }
-
-    /// Writes a tick, its alerts and their messages in one transaction, with the engine's state
-    /// when that is due or when there are alerts.
-    async fn commit(&mut self, tick: Timestamp, alerts: Vec<Alert>) -> Result<(), DaemonError> {
-        let due = self.stored.is_none_or(|at| tick - at >= SNAPSHOT_EVERY);
-        let state = if due || !alerts.is_empty() { self.driver.snapshot() } else { Ok(Vec::new()) };
-        let state = state.unwrap_or_else(|problem| {
-            error!(%problem, "state cannot be kept");
-            Vec::new()
-        });
-        if !state.is_empty() {
-            self.stored = Some(tick);
-        }
-        for alert in &alerts {
-            info!(
-                incident = alert.incident,
-                state = %alert.state,
-                severity = %alert.severity,
-                service = alert.service,
-                cause = alert.causes.first().map_or("", |cause| cause.id.as_str()),
-                "alert"
-            );
-        }
-        let routing = self.routing.clone();
-        let (planned, now) = (Routing::planned(self.driver.engine()), self.clock.now());
-        let news = !alerts.is_empty();
-        let engine = self.driver.engine();
-        let charts: Vec<Chart> = alerts.iter().map(|alert| engine.chart(alert)).collect();
-        let writes = self.api.telemetry().begin(Work::Write);
-        let committed = self
-            .store
-            .with(move |store| {
-                let deliveries = routing.plan(store, &alerts, &planned, now)?;
-                let snapshot = (!state.is_empty()).then_some((snapshot::VERSION, &state[..]));
-                let (alerts, charts, deliveries) = (&alerts[..], &charts[..], &deliveries[..]);
-                let tick = Tick { last_tick: tick, snapshot, alerts, charts, deliveries };
-                store.commit(&tick)
-            })
-            .await?;
-        self.api.telemetry().end(&writes);
-        self.api.telemetry().left_out(Limit::Outbox, committed.dropped);
-        if news {
-            self.store.news();
-        }
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use tracing::{error, info};
 
 use super::difference::differences;
 use super::session::Prepared;
+use super::systemd::Manager;
 use crate::clock::Clock;
 use crate::config::{self, Config, Fingerprint, Loaded, Machine};
 use crate::http::reload::{Reloaded, Reloader, Wish};
@@ -52,6 +53,7 @@ pub(super) struct Watcher {
     reloader: Reloader,
     clock: Arc<Clock>,
     telemetry: Telemetry,
+    manager: Arc<Manager>,
     next: mpsc::Sender<Prepared>,
 }
 
@@ -60,10 +62,10 @@ impl Watcher {
         origin: Origin,
         config: Config,
         address: (SocketAddr, TcpListener),
-        (reloader, clock, telemetry): (Reloader, Arc<Clock>, Telemetry),
+        (reloader, clock, telemetry, manager): (Reloader, Arc<Clock>, Telemetry, Arc<Manager>),
         next: mpsc::Sender<Prepared>,
     ) -> Self {
-        Self { origin, config, address, changing: None, reloader, clock, telemetry, next }
+        Self { origin, config, address, changing: None, reloader, clock, telemetry, manager, next }
     }
 
     /// Watches until `stop`.
@@ -112,6 +114,7 @@ impl Watcher {
 
     /// Reads the configuration again, and hands it over when it can be used.
     async fn reload(&mut self) -> Reloaded {
+        self.manager.reloading();
         let path = self.origin.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, &Machine)).await;
         let outcome = match loaded {
@@ -131,6 +134,9 @@ impl Watcher {
                 self.telemetry.reload_failed(now);
                 error!(problem, "configuration cannot be used; the one before stays in force");
             }
+        }
+        if !matches!(outcome, Reloaded::Changed { .. }) {
+            self.manager.ready();
         }
         self.reloader.remember(now, &outcome);
         outcome

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::systemd::Manager;
 use super::{DaemonError, Limits, Poller, api, drain, heartbeat};
 use crate::changes::outside::Outside;
 use crate::clock::{self, Clock};
@@ -74,6 +75,7 @@ pub(super) struct Carried {
     pub(super) clock: Arc<Clock>,
     pub(super) reloader: Reloader,
     pub(super) telemetry: Telemetry,
+    pub(super) manager: Arc<Manager>,
     /// How receivers fared so far.
     pub(super) board: StatusBoard,
 }
@@ -87,7 +89,7 @@ pub(super) async fn run(
     next: &mut mpsc::Receiver<Prepared>,
 ) -> Result<Option<Prepared>, DaemonError> {
     let Prepared { config, source, targets, listener } = prepared;
-    let Carried { store, clock, reloader, telemetry, board } = carried;
+    let Carried { store, clock, reloader, telemetry, manager, board } = carried;
     let names: Vec<&str> = targets.iter().map(Target::name).collect();
     info!(
         backend = source.url(),
@@ -111,6 +113,7 @@ pub(super) async fn run(
     let beating = heartbeat::start(heart.as_ref(), telemetry, clock, aside_stop.clone())?;
     let begun = (clock, api.clone(), stage);
     let mut poller = Poller::start(config, store.clone(), begun, limits).await?;
+    poller.manager = Arc::clone(manager);
     let delivery = tokio::spawn(delivery.run(aside_stop.clone()));
     let pause = stop.child_token();
     let (ended, following) = {
@@ -124,6 +127,9 @@ pub(super) async fn run(
             }
         }
     };
+    if following.is_none() {
+        manager.stopping();
+    }
     if ended.is_ok() {
         poller.leave().await?;
     }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::SourceError;
+use super::{ATTEMPTS_MAX, SourceError};
 use crate::series::stable_hash;
 use crate::time::Span;
 
@@ -90,6 +91,14 @@ impl Config {
             }
         }
         format!("{:032x}", stable_hash(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
+    }
+
+    /// Longest that so many queries may take together: every attempt at each until its time is
+    /// over, and room for one more round, such as the probe of a backend that fails.
+    pub fn patience(&self, queries: usize) -> Duration {
+        let rounds = queries.div_ceil(self.max_concurrency.max(1)).saturating_add(1);
+        let requests = rounds.saturating_mul(ATTEMPTS_MAX);
+        self.timeout.to_std().saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX))
     }
 
     /// Refuses what cannot work.
@@ -185,6 +194,13 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
         }
+    }
+
+    #[test]
+    fn patience_is_enough_for_every_attempt() {
+        let config = Config::new("http://127.0.0.1:9090");
+        assert_eq!(config.patience(9), Duration::from_secs(30 * 3 * 4));
+        assert_eq!(Config { max_concurrency: 0, ..config }.patience(0), Duration::from_secs(90));
     }
 
     #[test]
