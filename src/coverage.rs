@@ -2,9 +2,12 @@
 //! questions, and the causes that nothing could show.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::engine::overview::{Overview, ServiceStanding};
 use crate::rules::{
     Cause, Role, RoleState, Rules, See, Signal, StandIn, histograms, instead_of_percentile, load,
     packs, stand_in,
@@ -15,6 +18,8 @@ use crate::time::{Span, Timestamp};
 
 /// A service that had data this long ago and has none now is silent.
 const BEFORE: [Span; 2] = [Span::DAY, Span::WEEK];
+/// What was seen this shortly ago is there: counts of rare events come and go.
+const FRESH: Span = Span::HOUR;
 /// Services shown; a fleet of more is looked at by owner.
 const SERVICES_MAX: usize = 2_000;
 
@@ -36,8 +41,9 @@ const QUESTIONS: [(&str, &[Role]); 10] = [
 ];
 
 /// How well a role of a service is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "RoleCoverage")]
 pub enum State {
     /// A signal is bound to it and has data.
     Bound,
@@ -63,7 +69,8 @@ pub struct Coverage {
 }
 
 /// What would be seen of one service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ServiceCoverage")]
 pub struct Service {
     /// Its name.
     pub service: String,
@@ -79,7 +86,8 @@ pub struct Service {
 }
 
 /// A role of a service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CoveredRole")]
 pub struct Covered {
     /// The role.
     pub role: String,
@@ -90,7 +98,8 @@ pub struct Covered {
 }
 
 /// A question of the review.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CoveredQuestion")]
 pub struct Answered {
     /// What could be wrong.
     pub question: String,
@@ -109,6 +118,47 @@ pub struct Rows {
     pub before: BTreeMap<String, BTreeSet<String>>,
     /// Queries that the backend refused, by signal.
     pub problems: BTreeMap<String, String>,
+}
+
+impl Rows {
+    /// What the engine has seen of these services, without asking anybody: within the last hour,
+    /// and before that within a week.
+    pub fn of(overview: &Overview, services: &[&ServiceStanding]) -> Self {
+        let mut rows = Self::default();
+        let Some(now) = overview.at else { return rows };
+        for series in services.iter().flat_map(|standing| &standing.series) {
+            let ago = series.seen.map(|seen| now - seen);
+            let seen = match ago {
+                Some(ago) if ago <= FRESH => &mut rows.now,
+                Some(ago) if ago <= Span::WEEK => &mut rows.before,
+                _ => continue,
+            };
+            let signal = series.series.signal.clone();
+            seen.entry(signal).or_default().insert(series.series.service.clone());
+        }
+        rows
+    }
+}
+
+/// What is seen of services, by what their signals gave.
+#[derive(Debug)]
+pub struct View<'r> {
+    rules: &'r Rules,
+    rows: Rows,
+    /// Every role that a cause speaks of.
+    roles: BTreeSet<Role>,
+}
+
+impl<'r> View<'r> {
+    /// A view of what signals gave.
+    pub fn new(rules: &'r Rules, rows: Rows) -> Self {
+        Self { rules, rows, roles: roles_of(&rules.causes) }
+    }
+
+    /// What is seen of one service. Cost: O(signals · roles).
+    pub fn service(&self, name: &str) -> Service {
+        one(self.rules, &self.rows, &self.roles, name)
+    }
 }
 
 /// Asks every signal's query now, a day and a week ago. `told` hears how many are done.
@@ -151,17 +201,11 @@ pub fn coverage(rules: &Rules, rows: Rows, at: Timestamp, wanted: Option<&str>) 
     names.extend(rows.now.values().chain(rows.before.values()).flatten());
     names.retain(|name| wanted.is_none_or(|wanted| wanted == *name));
     let more = names.len().saturating_sub(SERVICES_MAX);
-    let roles = roles_of(&rules.causes);
-    let services: Vec<Service> =
-        names.into_iter().take(SERVICES_MAX).map(|name| one(rules, &rows, &roles, name)).collect();
-    let lacking: BTreeSet<&str> = services
-        .iter()
-        .flat_map(|service| &service.roles)
-        .filter(|covered| covered.state == State::Missing)
-        .map(|covered| covered.role.as_str())
-        .collect();
-    let packs = packs_for(&lacking);
-    Coverage { at, services, more, packs, problems: rows.problems }
+    let names: Vec<String> = names.into_iter().take(SERVICES_MAX).cloned().collect();
+    let view = View::new(rules, rows);
+    let services: Vec<Service> = names.iter().map(|name| view.service(name)).collect();
+    let packs = packs_for(&services);
+    Coverage { at, services, more, packs, problems: view.rows.problems }
 }
 
 fn one(rules: &Rules, rows: &Rows, roles: &BTreeSet<Role>, service: &str) -> Service {
@@ -276,18 +320,26 @@ pub(crate) fn is_blind(
     clear.peek().is_some() && !clear.any(|evidence| visible(&evidence.see))
 }
 
-/// The packs with a signal of each role.
-fn packs_for(roles: &BTreeSet<&str>) -> BTreeMap<String, Vec<String>> {
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+/// For each role that one of these services lacks: the packs that would give it.
+pub fn packs_for(services: &[Service]) -> BTreeMap<String, Vec<String>> {
+    let covered = services.iter().flat_map(|service| &service.roles);
+    let lacking = covered.filter(|covered| covered.state == State::Missing);
+    let known = lacking.filter_map(|covered| PACKS.get_key_value(covered.role.as_str()));
+    known.map(|(role, packs)| ((*role).to_owned(), packs.clone())).collect()
+}
+
+/// The packs with a signal of each role; they are part of the program.
+static PACKS: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
+    let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for pack in packs() {
         let signals = load(&[pack.file()]).0.signals;
         let given: BTreeSet<&str> = signals.iter().map(|signal| signal.role.name()).collect();
-        for role in given.intersection(roles) {
-            found.entry((*role).to_owned()).or_default().push(pack.name.to_owned());
+        for role in given {
+            found.entry(role).or_default().push(pack.name.to_owned());
         }
     }
     found
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Numbers, shares and times as people read them: three significant digits and a fitting unit.
 
+use std::fmt::Write as _;
+
 use jiff::tz::TimeZone;
 
 use crate::time::{Span, Timestamp};
@@ -150,6 +152,21 @@ pub fn moment(at: Timestamp, by: Timestamp, zone: &TimeZone) -> String {
         format!("in {}", (at - by).rough())
     };
     format!("{} ({ago})", clock(at, by, zone))
+}
+
+/// A text as a part of an address: everything but letters, digits and `-_.~` percent-encoded (RFC
+/// 3986, section 2.3).
+pub fn in_address(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
 }
 
 /// Units of time below a minute, largest first, in seconds.

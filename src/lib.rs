@@ -26,7 +26,6 @@ pub mod scorecard;
 pub mod changes;
 pub mod store;
 
-pub mod http;
 pub mod lab;
 pub mod notify;
 pub mod source;
@@ -36,6 +35,8 @@ pub mod course;
 pub mod coverage;
 pub mod discover;
 pub mod replay;
+
+pub mod http;
 
 pub mod config;
 

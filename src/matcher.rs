@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Alert, Severity};
@@ -16,13 +17,13 @@ pub const VALUES_MAX: usize = 100;
 pub const VALUE_CHARS_MAX: usize = 200;
 
 /// A value as it is written, in which `*` stands for any text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
 /// What an alert must be like. Of each key one value must match, and every key that is there must;
 /// without any key it is every alert.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Matcher {
     /// How much it matters.

@@ -1,9 +1,11 @@
 //! Instants, lengths of time and the tick grid. Nothing here reads a clock: time is passed in.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::{Add, Sub};
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant: milliseconds since the Unix epoch, UTC.
@@ -290,6 +292,20 @@ macro_rules! serde_as_text_or_millis {
             }
         }
     };
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
 }
 
 serde_as_text_or_millis!(Timestamp);

@@ -76,5 +76,5 @@ fn what_names_a_credential_is_read_from_the_units_folder() {
     assert_eq!(config.source.bearer_token_file, Some(credentials.join("source-token")));
     assert_eq!(config.source.tls.ca_file, Some(credentials.join("ca")));
     assert_eq!(config.source.headers[0].1.expose_secret(), "0123456789abcdef");
-    assert_eq!(config.http.token.unwrap().expose_secret(), "0123456789abcdef");
+    assert_eq!(config.http.tokens[0].secret.expose_secret(), "0123456789abcdef");
 }

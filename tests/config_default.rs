@@ -53,6 +53,7 @@ fn folder(text: &str) -> tempfile::TempDir {
         "[[change]]\nkind = \"flag\"\nquery = \"flags\"\nvalue = \"step\"\nlasts = \"10m\"\n",
     );
     write("secrets/http-token", "0123456789abcdef\n");
+    write("secrets/http-token-ci", "fedcba9876543210\n");
     write("secrets/grafana-token", "glsa_x\n");
     write("secrets/source-password", "from a file\n");
     write("secrets/source-token", "token\n");
@@ -69,7 +70,7 @@ fn folder(text: &str) -> tempfile::TempDir {
     }
     write("templates/mail.txt", "{{ a.title }}\n");
     write("secrets/alertmanager-token", "from a file\n");
-    for name in ["ca.pem", "client.pem", "client.key"] {
+    for name in ["ca.pem", "client.pem", "client.key", "server.pem", "server.key", "clients.pem"] {
         write(&format!("tls/{name}"), "-----BEGIN CERTIFICATE-----\n");
     }
     folder
@@ -227,7 +228,7 @@ fn sections_of_one_table_are_read() {
     );
     assert_eq!(config.store.path, Path::new("/var/lib/grayflag/state.db"));
     assert_eq!(config.http.listen, "0.0.0.0:9000".parse::<SocketAddr>().unwrap());
-    assert_eq!(config.http.token.unwrap().expose_secret(), "0123456789abcdef");
+    assert_eq!(config.http.tokens[0].secret.expose_secret(), "0123456789abcdef");
     assert_eq!(config.http.hosts, ["flags.internal"]);
     let names: Vec<_> = config.rules.signals.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["a", "b"], "a file that two patterns match is read once");

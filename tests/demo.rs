@@ -32,7 +32,7 @@ impl Write for Written {
 }
 
 fn demo(fault: Fault) -> DemoArgs {
-    DemoArgs { fault, seed: 1, list: false }
+    DemoArgs { fault, seed: 1, list: false, serve: false, listen: ([127, 0, 0, 1], 0).into() }
 }
 
 /// Tells a story; returns it and the lines of progress.

@@ -53,7 +53,7 @@ fn every_configuration_loads() {
         assert_eq!(config.store.path, state, "{path}");
         assert_eq!(config.http.listen.port(), 9469, "{path}");
         // Only what a container hides behind its ports is open, and it wants a token.
-        let token = config.http.token.as_ref().map(ExposeSecret::expose_secret);
+        let token = config.http.tokens.first().map(|token| token.secret.expose_secret());
         assert_eq!(token, (!config.http.listen.ip().is_loopback()).then_some(TOKEN), "{path}");
         assert!(!config.rules.signals.is_empty() && !config.rules.causes.is_empty(), "{path}");
     }
@@ -75,7 +75,7 @@ fn what_the_package_shows_as_an_example_loads_too() {
     let loaded = config::load(&path, &Deployed).unwrap();
     assert!(loaded.problems.is_empty(), "{}", loaded.problems.render(false));
     let config = loaded.config.unwrap();
-    assert_eq!(config.http.token.unwrap().expose_secret(), TOKEN);
+    assert_eq!(config.http.tokens[0].secret.expose_secret(), TOKEN);
     assert_eq!(config.receivers.len(), 1);
 }
 

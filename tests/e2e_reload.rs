@@ -90,7 +90,10 @@ async fn a_reload_says_what_changed_and_what_is_wrong() {
 
     home.configure("http://127.0.0.1:1", "30s", "[log]\nfilter = \"debug\"\n");
     let (status, said) = reload(&daemon).await;
-    assert_eq!((status, &said[..]), (200, r#"{"outcome":"changed","changes":["[log] changed"]}"#));
+    assert_eq!(
+        (status, said.as_str()),
+        (200, r#"{"outcome":"changed","changes":["[log] changed"]}"#)
+    );
     daemon.until(Duration::from_secs(30), |log| log.matches("starting").count() == 2).await;
     daemon.until(Duration::from_secs(30), |log| log.contains("DEBUG")).await;
 

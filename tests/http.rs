@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::outcome::Outcome;
-use grayflag::http::{self, Api, Config, WHAT_CHARS_MAX};
+use grayflag::http::live::{Stage, live};
+use grayflag::http::{self, Api, Config, Now, Scope, Token, WHAT_CHARS_MAX};
 use grayflag::notify::digest::{Digest, Every};
 use grayflag::notify::handle::StoreHandle;
 use grayflag::notify::sample;
@@ -14,6 +15,7 @@ use grayflag::notify::status::StatusBoard;
 use grayflag::series::{Change, ChangeKind, Verdict};
 use grayflag::store::{NewDigest, Store, Tick};
 use grayflag::time::{Span, Timestamp};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,12 +26,26 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "http/acknowledge.rs"]
 mod acknowledge;
+#[path = "http/described.rs"]
+mod described;
+#[path = "http/docs.rs"]
+mod docs;
+#[path = "http/lists.rs"]
+mod lists;
+#[path = "http/login.rs"]
+mod login;
+#[path = "http/matrix.rs"]
+mod matrix;
 #[path = "http/metrics.rs"]
 mod metrics;
+#[path = "http/reads.rs"]
+mod reads;
 #[path = "http/silences.rs"]
 mod silences;
 #[path = "http/status.rs"]
 mod status;
+#[path = "http/tls.rs"]
+mod tls;
 
 const NOW: Timestamp = Timestamp::from_secs(1_772_331_000);
 /// The two incidents of [`Served::with_incidents`].
@@ -41,6 +57,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct Served {
     url: String,
     api: Api,
+    stage: Stage,
     store: StoreHandle,
     client: Client,
     stop: CancellationToken,
@@ -62,16 +79,18 @@ impl Served {
         let dir = TempDir::new().unwrap();
         let store = StoreHandle::new(Store::open(&dir.path().join("state.db")).unwrap());
         let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
-        let listener = http::bind(&config).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let now: Now = Arc::new(|| NOW);
+        let bound = http::bind(&config, &now).await.unwrap();
+        let url = format!("http://{}", bound.address().unwrap());
         change(&mut config);
         let causes = ["overload", "slow-dependency"].map(str::to_owned).into();
-        let api = Api::new(config, causes, store.clone(), Arc::new(|| NOW));
+        let (stage, live) = live();
+        let api = Api::new(config, causes, store.clone(), now).with_live(live);
         let api = api.with_receivers(board(&store));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(http::serve(listener, api.clone(), stop.clone()));
-        let client = Client::builder().no_proxy().build().unwrap();
-        Self { url, api, store, client, stop, task, _dir: dir }
+        let task = tokio::spawn(http::serve(bound, api.clone(), stop.clone()));
+        let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+        Self { url, api, stage, store, client, stop, task, _dir: dir }
     }
 
     /// As after a tick that was processed a moment ago.
@@ -83,9 +102,11 @@ impl Served {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// Status and JSON of a request.
+    /// Status and JSON of a request, as the API describes them.
     async fn ask(&self, request: RequestBuilder) -> (StatusCode, Value) {
-        let response = request.send().await.unwrap();
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.unwrap();
         let status = response.status();
         let json = response.headers()["content-type"].to_str().unwrap().to_owned();
         let wanted =
@@ -96,6 +117,7 @@ impl Served {
             assert_eq!(body["status"], status.as_u16());
             assert!(!body["detail"].as_str().unwrap().is_empty());
         }
+        described::check((&method, &path), status, &body);
         (status, body)
     }
 
@@ -146,6 +168,10 @@ impl Served {
         let changes = body["changes"].as_array().unwrap();
         changes.iter().map(|change| change["what"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn token(scope: Scope) -> Token {
+    Token { name: scope.name().to_owned(), scope, secret: TOKEN.into() }
 }
 
 fn deploy(what: &str, at: i64) -> Value {
@@ -255,7 +281,8 @@ async fn a_web_page_cannot_write_to_loopback() {
 #[tokio::test]
 async fn writers_show_the_token_where_there_is_one() {
     let served = Served::start(|config| {
-        config.token = Some(TOKEN.into());
+        config.tokens = vec![token(Scope::Write)];
+        config.public_reads = true;
         config.listen = ([0, 0, 0, 0], 0).into();
     })
     .await;
@@ -267,7 +294,7 @@ async fn writers_show_the_token_where_there_is_one() {
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
     assert_eq!(served.ask(post()).await.0, StatusCode::UNAUTHORIZED);
-    assert!(served.list("").await.is_empty(), "reading needs none");
+    assert!(served.list("").await.is_empty(), "reading needs none where that is wanted");
     let right = post().header("authorization", format!("bearer {TOKEN}"));
     assert_eq!(served.ask(right).await.0, StatusCode::CREATED);
     // Without a token such an address takes nothing, whatever the configuration's check said.
@@ -350,14 +377,16 @@ async fn a_client_that_takes_no_answer_is_given_up() {
 async fn an_address_in_use_is_told() {
     let served = Served::start(|_| {}).await;
     let listen = served.url.strip_prefix("http://").unwrap().parse().unwrap();
-    let taken = http::bind(&Config { listen, ..Config::default() }).await.unwrap_err();
+    let taken =
+        http::bind(&Config { listen, ..Config::default() }, &(Arc::new(|| NOW) as Now)).await;
+    let taken = taken.unwrap_err();
     assert!(taken.to_string().contains("is another grayflag running?"), "{taken}");
 }
 
 #[tokio::test]
 async fn incidents_are_listed_and_shown_whole() {
     let served = Served::start(|_| {}).await;
-    assert_eq!(served.get("/api/v1/incidents").await.1, json!({"incidents": []}));
+    assert_eq!(served.get("/api/v1/incidents").await.1, json!({"incidents": [], "next": null}));
     let served = served.with_incidents().await;
     for (query, wanted) in [
         ("", &[OVER, OPEN][..]),
@@ -439,7 +468,7 @@ async fn what_cannot_be_said_is_refused_with_its_remedy() {
     assert_eq!(served.store.with(|store| store.feedback_after(0)).await.unwrap(), []);
 
     // Whoever may not post changes may not judge either.
-    let closed = Served::start(|config| config.token = Some(TOKEN.into())).await;
+    let closed = Served::start(|config| config.tokens = vec![token(Scope::Write)]).await;
     let closed = closed.with_incidents().await;
     let say = || closed.say(OPEN, &json!({"verdict": "useful"}));
     assert_eq!(closed.ask(say()).await.0, StatusCode::UNAUTHORIZED);

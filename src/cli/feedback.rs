@@ -164,7 +164,7 @@ fn cells(row: &Summary, now: Timestamp, zone: &TimeZone) -> [String; 8] {
 /// A state file that cannot be read, or output that cannot be written.
 pub fn list(config: &Config, args: &IncidentsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let store = Store::open_beside(&config.store.path).map_err(Failure::of)?;
-    let Listed { incidents: rows, unreadable } =
+    let Listed { incidents: rows, unreadable, last: _ } =
         store.summaries(args.limit, None).map_err(Failure::of)?;
     if unreadable > 0 {
         let what = count(unreadable, "incident");

@@ -137,7 +137,13 @@ struct Known {
 impl Known {
     fn read(store: Option<&Store>, alert: &Alert, now: Timestamp) -> Result<Self, Failure> {
         let Some(store) = store else { return Ok(Self::default()) };
-        let wanted = Wanted { from: None, to: Some(alert.at), service: None, limit: CHANGES_MAX };
+        let wanted = Wanted {
+            from: None,
+            to: Some(alert.at),
+            service: None,
+            after: None,
+            limit: CHANGES_MAX,
+        };
         let posted = store.changes(&wanted).map_err(Failure::of)?.into_iter();
         let changes = posted.map(|posted| posted.change);
         let told = store.told(&alert.incident).map_err(Failure::of)?;

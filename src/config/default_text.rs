@@ -113,14 +113,32 @@ gzip = <gzip>
 [store]
 url = "<store>"
 
-## Where the API is served: changes are posted to it.
+## Where pages and API are served, and who may use them. On loopback everybody on this machine may,
+## as long as no token is configured; elsewhere reading and writing need a token. Health and metrics
+## never need one.
 [http]
 listen = "<listen>"
-## What writers show as `Authorization: Bearer …`; required where `listen` is not on loopback. Or
-## `token`, or `token_env` with the name of a variable. `openssl rand -hex 32` makes one.
+## A token that may read and write, shown as `Authorization: Bearer …` or on the page /-/login; one
+## that may write is required where `listen` is not on loopback. Or `token`, or `token_env` with the
+## name of a variable. `openssl rand -hex 32` makes one.
 # token_file = "secrets/http-token"
+## Whether strangers may read, also where `listen` is not on loopback.
+# public_reads = true
+## A certificate and its key in PEM, read again when they change. With `client_ca_file`, whoever
+## connects must show a certificate of these authorities.
+# tls = { cert_file = "tls/server.pem", key_file = "tls/server.key", client_ca_file = "tls/clients.pem" }
 ## Names under which it may be addressed, besides addresses and `localhost`: those of a proxy.
 # hosts = ["grayflag.example.com"]
+## Where people open the pages, for links in alerts: `http://` and the address above unless set.
+# url = "https://grayflag.example.com"
+
+## Or several tokens, each with a name, so that one can be taken back alone. One
+## that may read guards reading on loopback, too.
+# [[http.token]]
+# name = "ci"
+## read, or write, which includes reading.
+# scope = "write"
+# token_file = "secrets/http-token-ci"
 
 ## Sends a sign of life, while everything is learned and the newest tick is fresh, to a service that
 ## calls somebody when none comes, such as Healthchecks.io or Dead Man's Snitch.

@@ -23,23 +23,44 @@ pub(super) fn secret(
 ) -> Option<SecretString> {
     let [plain, file, env] = keys;
     let written = table.filled(plain);
-    let path = table.filled(file);
-    let name = table.filled(env);
-    let given: Vec<_> = keys.into_iter().filter(|key| table.has(key)).collect();
-    if let [_, second, ..] = given.as_slice() {
-        let twice = listed(given.clone());
-        let message = format!("one secret is given twice {}: {twice}", table.whereabouts());
-        let problem = table.error(table.at_key(second), message);
-        table.report(problem.hint("keep one of them"));
+    table.know(&[file, env]);
+    if is_twice(table, &keys) {
         return None;
     }
-    if let Some(written) = written {
-        return Some(SecretString::from(written.value));
+    match written {
+        Some(written) => Some(SecretString::from(written.value)),
+        None => elsewhere(table, [file, env], context),
+    }
+}
+
+/// The secret that another file or the environment holds; a problem if both are given or it cannot
+/// be had.
+pub(super) fn elsewhere(
+    table: &Table<'_>,
+    [file, env]: [&'static str; 2],
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    let path = table.filled(file);
+    let name = table.filled(env);
+    if is_twice(table, &[file, env]) {
+        return None;
     }
     if let Some(path) = path {
         return from_file(table, file, &path, context);
     }
     from_environment(table, env, &name?, context)
+}
+
+/// Complains where one secret is given under several keys.
+fn is_twice(table: &Table<'_>, keys: &[&'static str]) -> bool {
+    let given: Vec<&str> = keys.iter().copied().filter(|key| table.has(key)).collect();
+    if let [_, second, ..] = given.as_slice() {
+        let twice = listed(given.clone());
+        let message = format!("one secret is given twice {}: {twice}", table.whereabouts());
+        let problem = table.error(table.at_key(second), message);
+        table.report(problem.hint("keep one of them"));
+    }
+    given.len() > 1
 }
 
 /// The secret under one of its keys; a problem also if there is none.

@@ -2,51 +2,55 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::session::Carried;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::live::{Stage, live};
-use crate::http::reload::Reloader;
-use crate::http::{self, Api, HttpError};
+use crate::http::progress::Progress;
+use crate::http::{self, Api, Bound, Facts, Now};
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::ReceiverConfig;
-use crate::notify::status::StatusBoard;
 use crate::replay::Driver;
 use crate::store::StoreError;
-use crate::telemetry::Telemetry;
 
 /// Starts to serve at an address that was taken; the task ends after `stop`.
-///
-/// # Errors
-///
-/// When the runtime cannot wait for connections.
 pub(super) fn start(
     config: &Config,
-    listener: std::net::TcpListener,
-    (store, board, reloader): (StoreHandle, StatusBoard, Reloader),
-    telemetry: Telemetry,
-    clock: &Arc<Clock>,
+    bound: Bound,
+    carried: &Carried,
     stop: CancellationToken,
-) -> Result<(Api, Stage, JoinHandle<()>), HttpError> {
+) -> (Api, Stage, JoinHandle<()>) {
     let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
     let pagers = ReceiverConfig::pagers(&config.receivers);
+    let progress = Progress::default();
+    progress.goes_by(Arc::new(config.rules.clone()));
+    let facts = Facts {
+        zone: config.poll.timezone.clone(),
+        source_url: Some(config.source.address()),
+        rules: Arc::new(config.rules.clone()),
+        interval: config.poll.interval,
+        history: config.poll.history,
+    };
     let config = config.http.clone();
-    let listen = config.listen;
-    let listener =
-        TcpListener::from_std(listener).map_err(|source| HttpError::new(listen, source))?;
-    let address = listener.local_addr().unwrap_or(config.listen);
+    let clock = Arc::clone(&carried.clock);
+    let now: Now = Arc::new(move || clock.now());
+    let address = bound.address().unwrap_or(config.listen);
     info!(%address, "serving the API");
-    let clock = Arc::clone(clock);
-    let api = Api::new(config, causes, store, Arc::new(move || clock.now()));
     let (stage, live) = live();
-    let api = api.with_pagers(pagers).with_receivers(board).with_live(live).with_reloader(reloader);
-    let api = api.with_telemetry(telemetry);
-    let task = tokio::spawn(http::serve(listener, api.clone(), stop));
-    Ok((api, stage, task))
+    let api = Api::new(config, causes, carried.store.clone(), now)
+        .with_pagers(pagers)
+        .with_receivers(carried.board.clone())
+        .with_live(live)
+        .with_reloader(carried.reloader.clone())
+        .with_progress(progress)
+        .with_facts(facts)
+        .with_telemetry(carried.telemetry.clone());
+    let task = tokio::spawn(http::serve(bound, api.clone(), stop));
+    (api, stage, task)
 }
 
 /// Hands over what was posted since the driver heard last. Call it after it is known which ticks

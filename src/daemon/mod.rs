@@ -28,10 +28,10 @@ use tracing::{info, warn};
 use crate::changes::grafana::GrafanaError;
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::engine::Settings;
 use crate::engine::alert::Alert;
 use crate::engine::archive::ArchiveError;
 use crate::engine::grid::BLOCK;
-use crate::engine::Settings;
 use crate::http::live::Stage;
 use crate::http::reload::Reloader;
 use crate::http::{Api, HttpError};
@@ -114,7 +114,7 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let store = StoreHandle::new(Store::open(&config.store.path)?);
     let clock = Arc::new(clock);
-    let mut prepared = Prepared::new(config, None).await?;
+    let mut prepared = Prepared::new(config, &clock, None).await?;
     let telemetry = Telemetry::new(Arc::new(clock::monotonic));
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
@@ -124,9 +124,11 @@ pub async fn run(
         None => (Reloader::default(), mpsc::channel(1).1),
     };
     let board = StatusBoard::default();
-    let carried = Carried { store, clock, reloader, telemetry, board, manager };
+    let carried = Carried { store, clock, reloader, telemetry, manager, board };
     loop {
-        match session::run(prepared, &carried, limits, &stop, &mut next).await? {
+        let session = session::run(prepared, &carried, limits, &stop, &mut next);
+        // Large, and made once a session.
+        match Box::pin(session).await? {
             Some(following) => prepared = following,
             None => return Ok(()),
         }
@@ -268,6 +270,7 @@ impl Poller {
         to: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
+        self.api.progress().begins(self.clock.now(), source.url());
         // A backend that is away is waited for, and must not make the start fail.
         self.manager.ready();
         self.stage.show(self.driver.engine().overview());
@@ -279,6 +282,7 @@ impl Poller {
         self.settle = self.settle.max(flavour.settle_min());
         self.api.telemetry().reads_from(source.counting());
         self.api.telemetry().grid(self.config.poll.interval, self.settle);
+        self.api.progress().met(flavour.to_string());
         info!(%flavour, next_tick = %self.driver.next_tick(), "polling");
         while !stop.is_cancelled() {
             let next = self.driver.next_tick();
@@ -293,6 +297,8 @@ impl Poller {
             let end = to.map_or(due, |to| due.min(to));
             let caught_up = self.catch_up(source, end, stop).await?;
             if let Err(away) = caught_up {
+                let (class, problem) = (away.class(), away.to_string());
+                self.api.progress().is_away(self.clock.now(), class, problem);
                 let pause = self.trouble.pause(&away, self.config.poll.interval);
                 self.manager.stands(self.driver.engine(), Some(&away));
                 tokio::select! {
@@ -302,6 +308,7 @@ impl Poller {
             } else {
                 self.trouble.over();
                 self.manager.stands(self.driver.engine(), None);
+                self.api.progress().is_back();
             }
         }
         Ok(())
@@ -360,6 +367,7 @@ impl Poller {
             let (trouble, notebook, manager) =
                 (&mut self.trouble, &mut self.notebook, &self.manager);
             let learns_from = self.driver.next_tick();
+            let (progress, clock) = (self.api.progress(), &self.clock);
             // What is read beyond the next commit would be read again after it.
             let learns_until = self.driver.learns_until();
             let until = learns_until.unwrap_or(self.driver.next_tick() + COMMIT_EVERY);
@@ -373,6 +381,7 @@ impl Poller {
                 }
                 newest = (!ticked.learning).then_some(ticked.at).or(newest);
                 trouble.report(&ticked.outcome.report);
+                progress.ticked((ticked.at, clock.now()), learns_until, &ticked.outcome.report);
                 notebook.take(ticked.at, &ticked.outcome.report);
                 alerts = ticked.outcome.alerts;
                 // An alert is written with the state that decided it, before the next tick.
@@ -432,7 +441,7 @@ pub fn settings(config: &Config, alerts_from: Timestamp) -> Settings {
         history: config.poll.history,
         timezone: config.poll.timezone.clone(),
         alerts_from,
-        pages_url: Some(format!("http://{}", config.http.listen)),
-        source_url: Some(config.source.url.clone()),
+        pages_url: Some(config.http.pages_url()),
+        source_url: Some(config.source.address()),
     }
 }

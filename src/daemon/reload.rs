@@ -164,7 +164,7 @@ impl Watcher {
         if changes.is_empty() {
             return Reloaded::Unchanged;
         }
-        let prepared = match Prepared::new(config.clone(), Some(&self.address)).await {
+        let prepared = match Prepared::new(config.clone(), &self.clock, Some(&self.address)).await {
             Ok(prepared) => prepared,
             Err(problem) => return refused(format!("{:#}", anyhow::Error::from(problem))),
         };

@@ -13,7 +13,7 @@ use crate::changes::outside::Outside;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::http::reload::Reloader;
-use crate::http::{self, HttpError};
+use crate::http::{self, Bound, HttpError, Now};
 use crate::notify::delivery::Delivery;
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::{ReceiverError, Target};
@@ -26,7 +26,7 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     source: Prometheus,
     targets: Vec<Target>,
-    listener: TcpListener,
+    bound: Bound,
 }
 
 impl Prepared {
@@ -38,6 +38,7 @@ impl Prepared {
     /// Options that cannot work, files that cannot be read, an address that cannot be had.
     pub(super) async fn new(
         config: Config,
+        clock: &Arc<Clock>,
         held: Option<&(SocketAddr, TcpListener)>,
     ) -> Result<Self, DaemonError> {
         let source = Prometheus::new(config.source.clone())?;
@@ -45,19 +46,24 @@ impl Prepared {
         // Tried out: the driver opens them when it begins.
         Outside::default().annotations(&config.annotations)?;
         let listen = config.http.listen;
-        let listener = match held.filter(|(address, _)| *address == listen) {
-            Some((_, listener)) => listener.try_clone(),
-            None => http::bind(&config.http).await?.into_std(),
+        let clock = Arc::clone(clock);
+        let now: Now = Arc::new(move || clock.now());
+        let bound = match held.filter(|(address, _)| *address == listen) {
+            Some((_, listener)) => {
+                let listener = listener.try_clone();
+                let listener = listener.map_err(|source| HttpError::new(listen, source))?;
+                http::take(&config.http, &now, listener)?
+            }
+            None => http::bind(&config.http, &now).await?,
         };
-        let listener = listener.map_err(|source| HttpError::new(listen, source))?;
-        Ok(Self { config, source, targets, listener })
+        Ok(Self { config, source, targets, bound })
     }
 
     /// The address as configured, and a second hold on it.
     pub(super) fn address(&self) -> Result<(SocketAddr, TcpListener), DaemonError> {
         let listen = self.config.http.listen;
-        let listener = self.listener.try_clone();
-        Ok((listen, listener.map_err(|source| HttpError::new(listen, source))?))
+        let held = self.bound.hold();
+        Ok((listen, held.map_err(|source| HttpError::new(listen, source))?))
     }
 }
 
@@ -88,8 +94,8 @@ pub(super) async fn run(
     stop: &CancellationToken,
     next: &mut mpsc::Receiver<Prepared>,
 ) -> Result<Option<Prepared>, DaemonError> {
-    let Prepared { config, source, targets, listener } = prepared;
-    let Carried { store, clock, reloader, telemetry, manager, board } = carried;
+    let Prepared { config, source, targets, bound } = prepared;
+    let Carried { store, clock, telemetry, manager, board, .. } = carried;
     let names: Vec<&str> = targets.iter().map(Target::name).collect();
     info!(
         backend = source.url(),
@@ -106,10 +112,8 @@ pub(super) async fn run(
     // However this ends, nothing is left running.
     let _ends = aside_stop.clone().drop_guard();
     let delivery = delivery(store.clone(), targets, board.clone());
-    let given = (store.clone(), board.clone(), reloader.clone());
     let heart = config.heartbeat.clone();
-    let (api, stage, serving) =
-        api::start(&config, listener, given, telemetry.clone(), clock, aside_stop.clone())?;
+    let (api, stage, serving) = api::start(&config, bound, carried, aside_stop.clone());
     let beating = heartbeat::start(heart.as_ref(), telemetry, clock, aside_stop.clone())?;
     let begun = (clock, api.clone(), stage);
     let mut poller = Poller::start(config, store.clone(), begun, limits).await?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::Steps;
@@ -24,8 +25,9 @@ pub const NOT_EXPLAINED: &str = "does not explain: ";
 const NEWS_END: &str = " — ";
 
 /// Where an incident stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "IncidentState")]
 pub enum State {
     /// It opened.
     Firing,
@@ -36,7 +38,9 @@ pub enum State {
 }
 
 /// How much it matters to users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Weak signals agree beyond the notice budget; users are not affected.
@@ -48,7 +52,7 @@ pub enum Severity {
 }
 
 /// What is told about an incident at one tick.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -90,7 +94,7 @@ pub struct Alert {
 }
 
 /// A cause with its probability and reasons.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedCause {
     /// Id of the catalogue.
     pub id: String,
@@ -108,7 +112,7 @@ pub struct NamedCause {
 }
 
 /// What is to blame: a service and, where known, labels that narrow it down.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
     /// A service or dependency.
     pub service: String,
@@ -117,7 +121,7 @@ pub struct Culprit {
 }
 
 /// A series that left its baseline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MovedSignal {
     /// Whose series.
     pub service: String,
@@ -142,7 +146,7 @@ pub struct MovedSignal {
 }
 
 /// A change event near the onset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NearChange {
     /// Kind of event.
     pub kind: String,
@@ -155,7 +159,7 @@ pub struct NearChange {
 }
 
 /// When a series crosses something that matters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Which signal.
     pub signal: String,
@@ -168,7 +172,7 @@ pub struct Forecast {
 }
 
 /// A label value that holds more than its usual share, or lost some of it, whichever is the trouble.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakdownValue {
     /// Which signal.
     pub signal: String,

@@ -11,12 +11,20 @@ use super::history::narrow;
 use super::service::Service;
 use super::track::Tracked;
 use crate::rules::Role;
+use crate::time::{Span, Timestamp};
 
 /// What is drawn of the time before the onset: enough to see that this is not as it was.
 const BEFORE_BLOCKS: i64 = 6 * PER_HOUR;
 /// Blocks of a chart, at most.
 #[expect(clippy::cast_possible_wrap, reason = "some hundred")]
 const BLOCKS_MAX: i64 = VALUES_MAX as i64;
+/// Series of one service that are drawn.
+const SERIES_DRAWN_MAX: usize = 48;
+
+/// How many blocks are drawn of a length of time.
+fn blocks(back: Span) -> i64 {
+    (back.as_millis() / BLOCK.as_millis()).clamp(1, BLOCKS_MAX)
+}
 
 impl Engine {
     /// The chart that goes with an alert of the newest tick: from six hours before its onset to
@@ -27,9 +35,46 @@ impl Engine {
     ///
     /// A look at the alert's services, and O(values) for at most [`PANELS_MAX`] series.
     pub fn chart(&self, alert: &Alert) -> Chart {
+        self.chart_from(alert, block_of(alert.started_at) - BEFORE_BLOCKS)
+    }
+
+    /// The same over the time before the newest closed block that a reader asks for, two days at
+    /// most.
+    pub fn chart_over(&self, alert: &Alert, back: Span) -> Chart {
+        let newest = self.newest().map_or(0, |(newest, _)| newest);
+        self.chart_from(alert, newest + 1 - blocks(back))
+    }
+
+    /// Every series of a service over this time before the newest closed block, two days at most,
+    /// in order of series: [`SERIES_DRAWN_MAX`] of them. Their onsets lie behind their values: what
+    /// moves, the overview says.
+    ///
+    /// # Cost
+    ///
+    /// O(values) for every series, read from the archive.
+    pub fn draw_service(&self, name: &str, back: Span) -> Chart {
+        let (Some((newest, _)), Some(service)) = (self.newest(), self.state.services.get(name))
+        else {
+            return Chart::default();
+        };
+        let to = newest + 1;
+        let from = to - blocks(back);
+        let mut members: Vec<&Tracked> =
+            service.members.iter().map(|&place| &self.state.tracks.all[place]).collect();
+        members.sort_by(|a, b| a.series.cmp(&b.series));
+        members.truncate(SERIES_DRAWN_MAX);
+        let panels = members.into_iter().map(|tracked| {
+            let values = tracked.past(&*self.archive, from, to);
+            let expected = self.bands(service, tracked, &*self.archive, (from, to));
+            self.drawn((service, tracked), (values, expected), block_start(to))
+        });
+        Chart { from: block_start(from), step: BLOCK, panels: panels.collect() }
+    }
+
+    fn chart_from(&self, alert: &Alert, from: i64) -> Chart {
         let Some((newest, _)) = self.newest() else { return Chart::default() };
         let to = newest + 1;
-        let from = (block_of(alert.started_at) - BEFORE_BLOCKS).clamp(to - BLOCKS_MAX, newest);
+        let from = from.clamp(to - BLOCKS_MAX, newest);
         let found: Vec<(&MovedSignal, &Service, &Tracked)> =
             alert.signals.iter().filter_map(|moved| self.series_of(moved)).collect();
         let mut panels: Vec<Panel> = telling(alert, &found)
@@ -77,7 +122,6 @@ impl Engine {
         to: i64,
     ) -> Panel {
         let tracks = &self.state.tracks.all;
-        let signal = &self.rules.signals[tracked.signal];
         let of = tracked.apart.as_ref().map(|apart| apart.of);
         let whole = of.and_then(|of| {
             service.members.iter().map(|&place| &tracks[place]).find(|t| t.series.id == of)
@@ -89,15 +133,28 @@ impl Engine {
             None => tracked.past(&*self.archive, from, to),
         };
         let shown = whole.unwrap_or(tracked);
+        let expected = self.bands(service, shown, &*self.archive, (from, to));
+        let labels = moved.labels.clone();
+        Panel { labels, ..self.drawn((service, shown), (values, expected), moved.onset) }
+    }
+
+    /// A series with its values and what was expected of them.
+    fn drawn(
+        &self,
+        (service, tracked): (&Service, &Tracked),
+        (values, expected): (Vec<f64>, Vec<Option<Band>>),
+        onset: Timestamp,
+    ) -> Panel {
+        let signal = &self.rules.signals[tracked.signal];
         Panel {
-            service: moved.service.clone(),
-            signal: moved.signal.clone(),
-            labels: moved.labels.clone(),
+            service: tracked.series.service.clone(),
+            signal: tracked.series.signal.clone(),
+            labels: tracked.series.labels.clone(),
             unit: signal.unit.clone(),
             values: values.into_iter().map(|v| v.is_finite().then(|| narrow(v))).collect(),
-            expected: self.bands(service, shown, &*self.archive, (from, to)),
-            onset: moved.onset,
-            threshold: signal.limit.or_else(|| objective(shown, service, &self.rules)),
+            expected,
+            onset,
+            threshold: signal.limit.or_else(|| objective(tracked, service, &self.rules)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Puts what is known about an incident into an alert.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::Engine;
 use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
@@ -14,6 +13,7 @@ use super::grid::block_start;
 use super::lifecycle::{Incident, Kind};
 use super::naming::onset_hull;
 use super::track::Tracked;
+use crate::format::in_address;
 use crate::time::Timestamp;
 
 /// Signals told in one alert, at most.
@@ -164,22 +164,9 @@ impl Engine {
         }
         if let (Some(source), Some(finding)) = (&self.settings.source_url, found.first()) {
             let tracked = &self.state.tracks.all[finding.place];
-            let query = escape(&self.rules.signals[tracked.signal].query);
+            let query = in_address(&self.rules.signals[tracked.signal].query);
             links.insert("query".to_owned(), format!("{source}/graph?g0.expr={query}&g0.tab=0"));
         }
         links
     }
-}
-
-/// Percent-encodes everything but letters, digits and `-_.~` (RFC 3986, section 2.3).
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
 }

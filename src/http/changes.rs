@@ -1,49 +1,89 @@
 //! `POST` and `GET /api/v1/changes`.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use axum::routing::{get, post};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::exchange::{json, json_body, limit, store_problem};
-use super::problem::{Field, Refusal};
-use super::{Api, parse};
+use super::endpoint::{
+    AFTER, Body, Content, Endpoint, JSON, LIMIT, Parameter, SERVICE, instant, of,
+};
+use super::exchange::{json, json_body, store_problem};
+use super::problem::Refusal;
+use super::query::{Page, Parameters};
+use super::{Api, bodies, parse};
 use crate::series::ChangeKind;
 use crate::store::Wanted;
 use crate::time::Timestamp;
 
-/// Which changes are asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Params {
-    from: Option<String>,
-    to: Option<String>,
-    service: Option<String>,
-    limit: Option<String>,
+pub(super) const LIST: Endpoint = Endpoint {
+    parameters: &[
+        Parameter { name: "from", about: "Only those that began then or later.", schema: instant },
+        Parameter { name: "to", about: "Only those that began then or earlier.", schema: instant },
+        SERVICE,
+        LIMIT,
+        AFTER,
+    ],
+    refusals: &[400],
+    ..Endpoint::get(
+        "/api/v1/changes",
+        ("listChanges", "Changes that were posted, the latest first."),
+        || get(list),
+        &[(200, Content::Json(of::<List>))],
+    )
+};
+
+pub(super) const POST: Endpoint = Endpoint {
+    body: Some(Body { kind: JSON, required: true, schema: bodies::changes }),
+    refusals: &[400, 413, 415],
+    ..Endpoint::post(
+        "/api/v1/changes",
+        ("postChanges", "Keeps deploys and other changes: 201 if one is news, 200 if none is."),
+        || post(keep),
+        &[(200, Content::Json(of::<Kept>)), (201, Content::Json(of::<Kept>))],
+    )
+};
+
+/// Changes, the latest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChangeList")]
+struct List {
+    changes: Vec<One>,
+    /// `after` of the next page; none where this is the last.
+    next: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// Changes as they are kept, in the order in which they were posted.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeptChanges")]
+struct Kept {
     changes: Vec<One>,
 }
 
 /// A change as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
 struct One {
+    /// The same for the same kind, service, time and text.
     id: String,
     kind: ChangeKind,
     service: String,
+    /// When it began.
     at: Timestamp,
+    /// When it was over, as far as that is known.
     end: Option<Timestamp>,
     what: String,
+    /// When it was posted.
     #[serde(skip_serializing_if = "Option::is_none")]
     posted_at: Option<Timestamp>,
 }
 
 /// Keeps changes: 201 if one of them is news, 200 if all were known.
-pub(super) async fn post(
+async fn keep(
     State(api): State<Api>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -73,30 +113,25 @@ pub(super) async fn post(
         posted_at: None,
     });
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json(status, &Shown { changes: changes.collect() }))
+    Ok(json(status, &Kept { changes: changes.collect() }))
 }
 
 /// Posted changes, the latest first.
-pub(super) async fn list(
-    State(api): State<Api>,
-    params: Result<Query<Params>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    let Query(params) = params.map_err(|_| {
-        let detail = "the parameters are `from`, `to`, `service` and `limit`, each once";
-        Refusal::new(StatusCode::BAD_REQUEST, detail)
-    })?;
-    let wanted = Wanted {
-        from: instant("from", params.from.as_deref())?,
-        to: instant("to", params.to.as_deref())?,
-        service: params.service,
-        limit: limit(params.limit.as_deref())?,
-    };
+async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
+    let mut read = Parameters::new(&uri, &["from", "to", "service", "limit", "after"]);
+    let words = "a time such as 2026-03-01T02:10:00Z, or Unix seconds";
+    let (from, to) = (read.parsed("from", words), read.parsed("to", words));
+    let (service, limit, after) = (read.text("service"), read.limit(), read.after());
+    read.finish()?;
+    // One more, to know whether there is another page.
+    let wanted = Wanted { from, to, service, after, limit: limit + 1 };
     let found = api
         .store
         .with(move |store| store.changes(&wanted))
         .await
         .map_err(|problem| store_problem(&problem))?;
-    let changes = found.into_iter().map(|posted| One {
+    let page = Page::of(found, limit, |posted| (posted.change.at, posted.number));
+    let changes = page.items.into_iter().map(|posted| One {
         id: posted.id,
         kind: posted.change.kind,
         service: posted.change.service,
@@ -105,13 +140,5 @@ pub(super) async fn list(
         what: posted.change.what,
         posted_at: Some(posted.posted_at),
     });
-    Ok(json(StatusCode::OK, &Shown { changes: changes.collect() }))
-}
-
-fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
-    let refuse = || {
-        let detail = "must be a time such as 2026-03-01T02:10:00Z, or Unix seconds";
-        Refusal::fields(vec![Field { pointer: name.to_owned(), detail: detail.to_owned() }])
-    };
-    text.map(|text| text.parse().map_err(|_| refuse())).transpose()
+    Ok(json(StatusCode::OK, &List { changes: changes.collect(), next: page.next }))
 }

@@ -1,21 +1,16 @@
 //! What all handlers do alike: JSON in, JSON out, and the store's refusals in the client's terms.
 
 use axum::body::Bytes;
-use axum::extract::Query;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::BODY_BYTES_MAX;
-use super::problem::{Field, Refusal};
+use super::endpoint::JSON;
+use super::problem::Refusal;
 use crate::store::StoreError;
-
-/// Entries of one answer unless told otherwise.
-const LIMIT_DEFAULT: u32 = 100;
-/// Entries of one answer.
-const LIMIT_MAX: u32 = 1_000;
 
 /// The body of a request as JSON.
 ///
@@ -29,7 +24,7 @@ pub(super) fn json_body(
     // A web page may send other types than this one without asking first.
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !kind.eq_ignore_ascii_case(JSON) {
         let detail = "send JSON, with the header `Content-Type: application/json`";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
@@ -49,7 +44,7 @@ pub(super) fn json_body(
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Structs of texts and times always become JSON.
     let text = serde_json::to_string(body).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    (status, [(header::CONTENT_TYPE, JSON)], text).into_response()
 }
 
 /// What the client is told when the store does not do it.
@@ -74,47 +69,4 @@ fn broken_store(problem: &StoreError) -> Refusal {
     tracing::error!(class = problem.class(), %problem, "the API cannot use the state file");
     let detail = "the state file cannot be used; the log says why";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-}
-
-/// The parameters of a list of what may be over.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListParams {
-    limit: Option<String>,
-    open: Option<String>,
-}
-
-/// How many entries are asked for, and which; `words` says what `open` can be.
-///
-/// # Errors
-///
-/// Other parameters, one given twice, or a value that is none.
-pub(super) fn listing(
-    params: Result<Query<ListParams>, QueryRejection>,
-    words: &str,
-) -> Result<(u32, Option<bool>), Refusal> {
-    let Query(params) = params.map_err(|_| {
-        let detail = "the parameters are `limit` and `open`, each once";
-        Refusal::new(StatusCode::BAD_REQUEST, detail)
-    })?;
-    let limit = limit(params.limit.as_deref())?;
-    let refuse = |_| {
-        let detail = format!("must be {words}");
-        Refusal::fields(vec![Field { pointer: "open".to_owned(), detail }])
-    };
-    let open = params.open.map(|text| text.parse().map_err(refuse)).transpose()?;
-    Ok((limit, open))
-}
-
-/// The parameter `limit`.
-///
-/// # Errors
-///
-/// Anything but a number in its range.
-pub(super) fn limit(text: Option<&str>) -> Result<u32, Refusal> {
-    let Some(text) = text else { return Ok(LIMIT_DEFAULT) };
-    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-        let detail = format!("must be a number from 1 to {LIMIT_MAX}");
-        Refusal::fields(vec![Field { pointer: "limit".to_owned(), detail }])
-    })
 }

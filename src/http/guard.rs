@@ -7,16 +7,16 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::ExposeSecret as _;
-use subtle::ConstantTimeEq as _;
 
+use super::access::Shown;
+use super::listener::Peer;
 use super::problem::Refusal;
-use super::{Api, Config};
+use super::{Api, Config, login, routes, text};
 use crate::telemetry::Limit;
 
 /// Longest that one request may take, its body included.
@@ -29,8 +29,8 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
         let detail = "too many requests are under way; ask again";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
     };
-    if let Err(refusal) = admit(&api.config, request.method(), request.headers()) {
-        return refusal.into_response();
+    if let Err(refusal) = admit(&api, &request) {
+        return refusal.map_or_else(|| to_login(&request), Refusal::into_response);
     }
     let answered = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -38,12 +38,57 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
         Refusal::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
     });
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    // What never changes under its address says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
 }
 
-fn admit(config: &Config, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+/// Whether a request may go on. No refusal: a person is asked to log in.
+fn admit(api: &Api, request: &Request) -> Result<(), Option<Refusal>> {
+    let (method, headers) = (request.method(), request.headers());
+    let now = (api.now)();
+    let shown = api.config.shown(headers, now);
+    from_ours(&api.config, (method, headers), shown).map_err(Some)?;
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    api.config.admit(routes::access(method, path), shown).map_err(|refusal| {
+        if shown == Shown::Wrong {
+            if let Err(too_many) = api.throttle.check(peer, now) {
+                return Some(too_many);
+            }
+            api.throttle.wrong(peer, now);
+        }
+        let person = *method == Method::GET
+            && !request.uri().path().starts_with("/api/")
+            && text(headers, "accept").is_some_and(|accept| accept.contains("text/html"));
+        (!(person && refusal.is_unauthorized())).then_some(refusal)
+    })
+}
+
+/// Sends a person to the page on which to log in, and back.
+fn to_login(request: &Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let next: String = path.bytes().map(escaped).collect();
+    let place = format!("{}?next={next}", login::PATH);
+    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+}
+
+/// A byte of a path as it stands in a parameter.
+fn escaped(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+/// Whether a request is meant for this server, and not made by a page of another one.
+fn from_ours(
+    config: &Config,
+    (method, headers): (&Method, &HeaderMap),
+    shown: Shown<'_>,
+) -> Result<(), Refusal> {
     let host = text(headers, header::HOST.as_str()).unwrap_or_default();
     if !is_ours(config, host) {
         let detail = format!(
@@ -57,15 +102,18 @@ fn admit(config: &Config, method: &Method, headers: &HeaderMap) -> Result<(), Re
     }
     let foreign = match text(headers, header::ORIGIN.as_str()) {
         Some(origin) => origin.split_once("://").is_none_or(|(_, from)| from != host),
-        // Browsers that leave `Origin` out still say this.
-        None => text(headers, "sec-fetch-site")
-            .is_some_and(|site| !matches!(site, "same-origin" | "none")),
+        None => match text(headers, "sec-fetch-site") {
+            // Browsers that leave `Origin` out still say this.
+            Some(site) => !matches!(site, "same-origin" | "none"),
+            // Whoever has a cookie is a browser, and says either.
+            None => matches!(shown, Shown::Cookie(..)),
+        },
     };
     if foreign {
         let detail = "web pages of other servers may not write here";
         return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
     }
-    authorize(config, headers)
+    Ok(())
 }
 
 /// Whether a `Host` names this server: by address, as `localhost`, or as configured.
@@ -74,33 +122,4 @@ fn is_ours(config: &Config, host: &str) -> bool {
     let name = authority.host().trim_matches(['[', ']']);
     let by_address = name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost");
     by_address || config.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
-fn authorize(config: &Config, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(token) = &config.token else {
-        // The configuration is refused without a token on such an address.
-        return if config.listen.ip().is_loopback() {
-            Ok(())
-        } else {
-            Err(Refusal::new(StatusCode::FORBIDDEN, "writing needs `http.token_file`"))
-        };
-    };
-    let shown = text(headers, header::AUTHORIZATION.as_str())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, shown)| shown.trim());
-    // In a time that does not tell how much of it is right.
-    let right = shown
-        .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.expose_secret().as_bytes())));
-    if right {
-        Ok(())
-    } else {
-        let detail = "writing needs the header `Authorization: Bearer TOKEN` with the token of \
-                      `http.token_file`";
-        Err(Refusal::new(StatusCode::UNAUTHORIZED, detail))
-    }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
 }

@@ -4,26 +4,94 @@
 use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use axum::routing::{get, post};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
-use super::Api;
-use super::exchange::{ListParams, json, json_body, listing, store_problem};
+use super::endpoint::{AFTER, Body, Content, Endpoint, JSON, LIMIT, Parameter, of};
+use super::exchange::{json, json_body, store_problem};
 use super::parse::{Reader, Wrong, object};
 use super::problem::{Field, Refusal};
+use super::query::{Parameters, cursor};
+use super::{Api, bodies};
 use crate::series::Verdict;
-use crate::store::{Acknowledged, CauseError, OPINION_CHARS_MAX, Opinion, Said};
+use crate::store::{Acknowledged, CauseError, OPINION_CHARS_MAX, Opinion, Said, Summary, Whole};
 use crate::time::Timestamp;
+
+pub(super) const LIST: Endpoint = Endpoint {
+    parameters: &[
+        Parameter {
+            name: "open",
+            about: "`true` for those that go on, `false` for those that are over.",
+            schema: || value!({"type": "boolean"}),
+        },
+        LIMIT,
+        AFTER,
+    ],
+    refusals: &[400],
+    ..Endpoint::get(
+        "/api/v1/incidents",
+        ("listIncidents", "Incidents, the latest changed first."),
+        || get(list),
+        &[(200, Content::Json(of::<List>))],
+    )
+};
+
+pub(super) const ONE: Endpoint = Endpoint {
+    refusals: &[404],
+    ..Endpoint::get(
+        "/api/v1/incidents/{id}",
+        ("getIncident", "One incident: its newest alert, and what people said."),
+        || get(one),
+        &[(200, Content::Json(of::<Whole>))],
+    )
+};
+
+pub(super) const ACKNOWLEDGE: Endpoint = Endpoint {
+    body: Some(Body { kind: JSON, required: false, schema: bodies::acknowledgement }),
+    refusals: &[400, 404, 413, 415],
+    ..Endpoint::post(
+        "/api/v1/incidents/{id}/acknowledge",
+        ("acknowledgeIncident", "Says that somebody looks after it: 200 if somebody did before."),
+        || post(acknowledge),
+        &[(200, Content::Json(of::<LookedAfter>)), (201, Content::Json(of::<LookedAfter>))],
+    )
+};
+
+pub(super) const FEEDBACK: Endpoint = Endpoint {
+    body: Some(Body { kind: JSON, required: true, schema: bodies::feedback }),
+    refusals: &[400, 404, 413, 415],
+    ..Endpoint::post(
+        "/api/v1/incidents/{id}/feedback",
+        ("giveFeedback", "Keeps what somebody says about an incident."),
+        || post(give),
+        &[(201, Content::Json(of::<Kept>))],
+    )
+};
+
+/// Incidents, the latest changed first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IncidentList")]
+struct List {
+    incidents: Vec<Summary>,
+    /// Those that cannot be read in the state file, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<usize>,
+    /// `after` of the next page; none where this is the last.
+    next: Option<String>,
+}
 
 /// What feedback can say.
 const FIELDS: [&str; 4] = ["verdict", "cause", "note", "by"];
 
 /// Feedback as it was kept.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeptFeedback")]
 struct Kept {
     incident: String,
     #[serde(flatten)]
@@ -31,7 +99,8 @@ struct Kept {
 }
 
 /// An acknowledgement as it was kept.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeptAcknowledgement")]
 struct LookedAfter {
     incident: String,
     #[serde(flatten)]
@@ -39,23 +108,24 @@ struct LookedAfter {
 }
 
 /// Incidents, the latest changed first.
-pub(super) async fn list(
-    State(api): State<Api>,
-    params: Result<Query<ListParams>, QueryRejection>,
-) -> Result<Response, Refusal> {
+async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
+    let mut read = Parameters::new(&uri, &["open", "limit", "after"]);
     let words = "`true` for those that go on, or `false` for those that are over";
-    let (limit, open) = listing(params, words)?;
-    let found = api.store.with(move |store| store.summaries(limit, open)).await;
+    let (open, limit, after) = (read.parsed("open", words), read.limit(), read.after());
+    read.finish()?;
+    let found = api.store.with(move |store| store.summaries_after(limit, open, after)).await;
     let listed = found.map_err(|problem| store_problem(&problem))?;
     if listed.unreadable > 0 && !api.told_unreadable.swap(true, Ordering::Relaxed) {
         let incidents = listed.unreadable;
         tracing::error!(incidents, "cannot be read in the state file; lists leave them out");
     }
-    Ok(json(StatusCode::OK, &listed))
+    let next = listed.last.as_ref().map(cursor);
+    let unreadable = Some(listed.unreadable).filter(|count| *count > 0);
+    Ok(json(StatusCode::OK, &List { incidents: listed.incidents, unreadable, next }))
 }
 
 /// The newest alert of an incident, and everything that was said about it.
-pub(super) async fn one(
+async fn one(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
@@ -65,7 +135,7 @@ pub(super) async fn one(
 }
 
 /// Keeps what a person says about an incident; the engine hears it with its next tick.
-pub(super) async fn give(
+async fn give(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
@@ -82,7 +152,7 @@ pub(super) async fn give(
 
 /// Keeps that somebody looks after an incident, and tells those who call people until then. A
 /// repetition answers what was said first.
-pub(super) async fn acknowledge(
+async fn acknowledge(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
@@ -106,7 +176,7 @@ pub(super) async fn acknowledge(
 }
 
 /// Who looks after an incident, if a body says so.
-fn name(body: &Value) -> Result<Option<String>, Vec<Field>> {
+pub(super) fn name(body: &Value) -> Result<Option<String>, Vec<Field>> {
     let (object, mut wrong) = (object(body)?, Wrong::default());
     let mut read = Reader { object, place: "", wrong: &mut wrong };
     read.no_others(&["by"]);
@@ -120,7 +190,7 @@ fn incident(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> 
 }
 
 /// Reads what a person says about an incident at an instant.
-fn opinion(
+pub(super) fn opinion(
     body: &Value,
     (incident, at): (String, Timestamp),
     causes: &[String],

@@ -1,16 +1,27 @@
-//! `GET /metrics`, `/-/healthy` and `/-/ready`: how grayflag itself is.
+//! `GET /metrics`: how grayflag itself is.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 
 use super::Api;
-use super::problem::Refusal;
+use super::endpoint::{Access, Content, Endpoint};
 use crate::telemetry::{Format, Process, Scene};
 
+pub(super) const METRICS: Endpoint = Endpoint {
+    access: Access::Open,
+    ..Endpoint::get(
+        "/metrics",
+        ("getMetrics", "Every metric, as OpenMetrics or as the older text."),
+        || get(metrics),
+        &[(200, Content::Metrics)],
+    )
+};
+
 /// Every metric, in the format that the reader asks for.
-pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
+async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
     let now = (api.now)();
     // On a thread that may block, as the state file does.
     let read = api.store.with(move |store| Ok((store.figures(now), Process::read()))).await;
@@ -29,20 +40,6 @@ pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Respo
     let format = Format::accepted(accept);
     let text = api.telemetry.page(&scene, format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
-}
-
-/// Whether the polling loop is alive.
-pub(super) async fn healthy(State(api): State<Api>) -> Result<&'static str, Refusal> {
-    api.telemetry.healthy().map(|()| "healthy\n").map_err(unavailable)
-}
-
-/// Whether everything is learned and the newest tick is fresh.
-pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
-    api.telemetry.ready((api.now)()).map(|()| "ready\n").map_err(unavailable)
-}
-
-fn unavailable(why: String) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 /// Counts every request by the pattern of its path, refused ones too.

@@ -3,32 +3,45 @@
 //! Nothing here may stop detection: the number of connections, of requests at once, of bytes and
 //! of seconds is bounded.
 
+mod access;
+mod bodies;
 mod changes;
+mod coverage;
 mod digests;
+mod endpoint;
 mod exchange;
 mod guard;
+mod health;
 mod incidents;
 mod listener;
 pub mod live;
+mod login;
 mod metrics;
+mod openapi;
+pub mod pages;
 mod parse;
 mod problem;
+pub mod progress;
+mod query;
 pub mod reload;
+mod routes;
+mod rules;
+mod services;
+mod signals;
 mod silences;
 mod status;
+mod throttle;
+pub mod tls;
+mod validity;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
-use secrecy::SecretString;
+use axum::http::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -39,10 +52,17 @@ use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
 use live::Live;
-use problem::Refusal;
+pub use pages::Facts;
+use progress::Progress;
 use reload::Reloader;
+use throttle::Throttle;
+use tls::{Tls, TlsError};
 
+pub use access::{Scope, Token};
+pub use endpoint::{Access, Endpoint};
+pub use openapi::document;
 pub use parse::{POSTED_MAX, SERVICE_CHARS_MAX, WHAT_CHARS_MAX};
+pub use routes::{ENDPOINTS, router};
 
 /// Bytes of one request: a thousand changes of 1 KB each.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -51,38 +71,68 @@ const REQUESTS_MAX: usize = 32;
 /// At the end, requests under way are waited for this long.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Where the API is served, and who may write.
+/// Where the API is served, and who may use it.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Loopback unless told otherwise.
     pub listen: SocketAddr,
-    /// What a writer must show; without it, writers must be on this machine.
-    pub token: Option<SecretString>,
+    /// What those may show who may not use it without; without any, everybody must be on this
+    /// machine.
+    pub tokens: Vec<Token>,
+    /// Whether strangers may read, on whatever address.
+    pub public_reads: bool,
+    /// How it is encrypted; none for plain HTTP.
+    pub tls: Option<tls::Config>,
     /// Names under which this server may be addressed, besides addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Where people reach the pages, for links in alerts; where it listens, unless told otherwise.
+    pub url: Option<String>,
+}
+
+impl Config {
+    /// Where people reach the pages, without a slash at its end.
+    pub fn pages_url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 9469));
-        Self { listen, token: None, hosts: Vec::new() }
+        Self {
+            listen,
+            tokens: Vec::new(),
+            public_reads: false,
+            tls: None,
+            hosts: Vec::new(),
+            url: None,
+        }
     }
 }
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on {listen}\nhint: is another grayflag running? `http.listen` takes another address"
-)]
-pub struct HttpError {
-    listen: SocketAddr,
-    source: io::Error,
+pub enum HttpError {
+    /// The address.
+    #[error(
+        "cannot listen on {listen}\nhint: is another grayflag running? `http.listen` takes another address"
+    )]
+    Listen {
+        /// Which one.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl HttpError {
     /// Why this address cannot be served.
     pub fn new(listen: SocketAddr, source: io::Error) -> Self {
-        Self { listen, source }
+        Self::Listen { listen, source }
     }
 }
 
@@ -103,6 +153,9 @@ pub struct Api {
     receivers: StatusBoard,
     live: Live,
     reloader: Reloader,
+    progress: Progress,
+    throttle: Throttle,
+    facts: Arc<Facts>,
     requests: Arc<Semaphore>,
     /// Whether the log says that incidents cannot be read: once is enough.
     told_unreadable: Arc<AtomicBool>,
@@ -127,6 +180,9 @@ impl Api {
             receivers: StatusBoard::default(),
             live: live::live().1,
             reloader: Reloader::default(),
+            progress: Progress::default(),
+            throttle: Throttle::default(),
+            facts: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             told_unreadable: Arc::default(),
         }
@@ -171,53 +227,92 @@ impl Api {
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
+
+    /// With what the loop says of its progress.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// What the loop says of its progress.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// With what pages know beside the store and the engine.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.facts = Arc::new(facts);
+        self
+    }
 }
 
-/// Takes the configured address.
+/// Takes the configured address, and reads the certificate where there is one.
 ///
 /// # Errors
 ///
-/// When it cannot be had, such as one that is in use.
-pub async fn bind(config: &Config) -> Result<TcpListener, HttpError> {
+/// When the address cannot be had, such as one that is in use, or the certificate cannot be used.
+pub async fn bind(config: &Config, now: &Now) -> Result<Bound, HttpError> {
+    let tls = config.tls.clone().map(|tls| Tls::open(tls, now.clone())).transpose()?;
     let listen = config.listen;
-    TcpListener::bind(listen).await.map_err(|source| HttpError::new(listen, source))
+    let listener = TcpListener::bind(listen);
+    let listener = listener.await.map_err(|source| HttpError::new(listen, source))?;
+    Ok(Bound { listener, tls })
+}
+
+/// Goes on with an address that is held already.
+///
+/// # Errors
+///
+/// When the certificate cannot be used, or the runtime cannot wait for connections.
+pub fn take(config: &Config, now: &Now, held: std::net::TcpListener) -> Result<Bound, HttpError> {
+    let tls = config.tls.clone().map(|tls| Tls::open(tls, now.clone())).transpose()?;
+    let listener = TcpListener::from_std(held);
+    Ok(Bound { listener: listener.map_err(|source| HttpError::new(config.listen, source))?, tls })
+}
+
+/// An address that was taken.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Bound {
+    /// The address, with the port that was given where none was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A second hold on it: whoever connects waits there while nobody serves.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn hold(&self) -> io::Result<std::net::TcpListener> {
+        Ok(self.listener.as_fd().try_clone_to_owned()?.into())
+    }
 }
 
 /// Serves until `stop`, then waits shortly for what is under way.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+pub async fn serve(bound: Bound, api: Api, stop: CancellationToken) {
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        () = listener::serve(listener, router(api), stop.clone()) => {}
+        () = listener::serve(bound, router(api), stop.clone()) => {}
         // A client that sends nothing must not hold up the end.
         () = late => {}
     }
 }
 
-/// The routes.
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics::metrics))
-        .route("/-/healthy", get(metrics::healthy))
-        .route("/-/ready", get(metrics::ready))
-        .route("/-/reload", post(reload::reload))
-        .route("/api/v1/changes", get(changes::list).post(changes::post))
-        .route("/api/v1/digests", get(digests::list))
-        .route("/api/v1/incidents", get(incidents::list))
-        .route("/api/v1/incidents/{id}", get(incidents::one))
-        .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
-        .route("/api/v1/incidents/{id}/feedback", post(incidents::give))
-        .route("/api/v1/silences", get(silences::list).post(silences::add))
-        .route("/api/v1/silences/{number}", delete(silences::end))
-        .route("/api/v1/status", get(status::status))
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
-        })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(api.clone(), guard::guard))
-        .layer(from_fn_with_state(api.clone(), metrics::measure))
-        .with_state(api)
+/// A header as text.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
 }

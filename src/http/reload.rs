@@ -6,10 +6,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::routing::post;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Api;
+use super::endpoint::{Content, Endpoint, of};
 use super::exchange::json;
 use super::problem::Refusal;
 use crate::time::Timestamp;
@@ -20,7 +23,7 @@ const WISHES_MAX: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// What came of reading the configuration again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Reloaded {
     /// It is in force, or will be with the next tick: what is different.
@@ -41,7 +44,7 @@ pub enum Reloaded {
 pub type Wish = oneshot::Sender<Reloaded>;
 
 /// Reloads since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reloads {
     /// How many were taken up.
     pub taken: u64,
@@ -85,8 +88,18 @@ impl Reloader {
     }
 }
 
+pub(super) const RELOAD: Endpoint = Endpoint {
+    refusals: &[422, 501],
+    ..Endpoint::post(
+        "/-/reload",
+        ("reload", "Has the configuration read again, and says what came of it."),
+        || post(reload),
+        &[(200, Content::Json(of::<Reloaded>))],
+    )
+};
+
 /// Reads the configuration again.
-pub(super) async fn reload(State(api): State<Api>) -> Result<Response, Refusal> {
+async fn reload(State(api): State<Api>) -> Result<Response, Refusal> {
     let Some(wishes) = &api.reloader.wishes else {
         let detail = "this daemon was not started from a file that could be read again";
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, detail));

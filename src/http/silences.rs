@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use axum::routing::{delete, get, post};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json as value};
 
-use super::Api;
-use super::exchange::{ListParams, json, json_body, listing, store_problem};
+use super::endpoint::{AFTER, Body, Content, Endpoint, JSON, LIMIT, Parameter, of};
+use super::exchange::{json, json_body, store_problem};
 use super::parse::{Reader, Wrong, object};
 use super::problem::{Field, Refusal};
+use super::query::{Page, Parameters};
+use super::{Api, bodies};
 use crate::engine::alert::Severity;
 use crate::matcher::{Matcher, Pattern, VALUE_CHARS_MAX, VALUES_MAX};
 use crate::store::{Draft, Silence};
@@ -26,41 +30,94 @@ const KEYS: [&str; 6] = ["severity", "service", "owner", "cause", "signal", "lab
 /// Characters that are read of a comment or name; how long they may be is the draft's to say.
 const TEXT_CHARS_MAX: usize = 2_000;
 
-#[derive(Serialize)]
+pub(super) const LIST: Endpoint = Endpoint {
+    parameters: &[
+        Parameter {
+            name: "open",
+            about: "`true` for those that are not over, the first to end first; `false` for all, \
+                    the newest first.",
+            schema: || value!({"type": "boolean", "default": true}),
+        },
+        LIMIT,
+        AFTER,
+    ],
+    refusals: &[400],
+    ..Endpoint::get(
+        "/api/v1/silences",
+        ("listSilences", "Silences: those that are not over, or all."),
+        || get(list),
+        &[(200, Content::Json(of::<Listed>))],
+    )
+};
+
+pub(super) const ADD: Endpoint = Endpoint {
+    body: Some(Body { kind: JSON, required: true, schema: bodies::silence }),
+    refusals: &[400, 409, 413, 415],
+    ..Endpoint::post(
+        "/api/v1/silences",
+        ("addSilence", "Keeps alerts that match from receivers for a while."),
+        || post(add),
+        &[(201, Content::Json(of::<Silence>))],
+    )
+};
+
+pub(super) const END: Endpoint = Endpoint {
+    method: "DELETE",
+    refusals: &[404],
+    ..Endpoint::post(
+        "/api/v1/silences/{number}",
+        ("endSilence", "Ends a silence now; what it held goes out."),
+        || delete(end),
+        &[(200, Content::Json(of::<Ended>))],
+    )
+};
+
+/// Silences.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SilenceList")]
 struct Listed {
     silences: Vec<Silence>,
+    /// `after` of the next page; none where this is the last.
+    next: Option<String>,
 }
 
 /// A silence that was ended, and how many messages it held.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndedSilence")]
 struct Ended {
     #[serde(flatten)]
     silence: Silence,
+    /// Messages that go out now.
     released: usize,
 }
 
+/// A place in the list: when a silence ends, and its number.
+type Place = (Timestamp, i64);
+
 /// Silences: those that are not over, or the newest of all.
-pub(super) async fn list(
-    State(api): State<Api>,
-    params: Result<Query<ListParams>, QueryRejection>,
-) -> Result<Response, Refusal> {
+async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
+    let mut read = Parameters::new(&uri, &["open", "limit", "after"]);
     let words = "`true` for those that are not over, or `false` for all";
-    let (limit, open) = listing(params, words)?;
+    let open = read.parsed("open", words).unwrap_or(true);
+    let (limit, after) = (read.limit(), read.after::<Place>());
+    read.finish()?;
     let now = (api.now)();
     let found = api.store.with(move |store| {
-        if open == Some(false) {
-            return store.silences(limit);
+        if !open {
+            let before = after.map_or(i64::MAX, |(_, number)| number);
+            return store.silences_before(limit + 1, before);
         }
         let mut open = store.open_silences(now)?;
-        open.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        open.retain(|one| after.is_none_or(|after| after < (one.ends_at, one.number)));
         Ok(open)
     });
     let silences = found.await.map_err(|problem| store_problem(&problem))?;
-    Ok(json(StatusCode::OK, &Listed { silences }))
+    let page = Page::of(silences, limit, |one| (one.ends_at, one.number));
+    Ok(json(StatusCode::OK, &Listed { silences: page.items, next: page.next }))
 }
 
 /// Keeps a silence.
-pub(super) async fn add(
+async fn add(
     State(api): State<Api>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -76,7 +133,7 @@ pub(super) async fn add(
 }
 
 /// Ends a silence now and lets go what it held.
-pub(super) async fn end(
+async fn end(
     State(api): State<Api>,
     number: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
@@ -92,7 +149,7 @@ pub(super) async fn end(
 }
 
 /// Reads a silence that begins now unless it says otherwise.
-fn draft(body: &Value, now: Timestamp) -> Result<Draft, Vec<Field>> {
+pub(super) fn draft(body: &Value, now: Timestamp) -> Result<Draft, Vec<Field>> {
     let (object, mut wrong) = (object(body)?, Wrong::default());
     let matcher = match object.get("match") {
         None | Some(Value::Null) => Matcher::default(),

@@ -1,5 +1,6 @@
 //! What happened in a day or a week, told once and not to a pager.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::series::Verdict;
@@ -11,7 +12,7 @@ pub const SCHEMA: &str = "grayflag.digest/v1";
 pub const ENTRIES_MAX: usize = 20;
 
 /// A day's or a week's news of all services.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Digest {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -54,7 +55,9 @@ pub struct Digest {
 }
 
 /// How often a digest is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Every {
     /// Every day.
@@ -64,7 +67,8 @@ pub enum Every {
 }
 
 /// The first entries of a list, and how many there are besides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "First{T}")]
 pub struct Listed<T> {
     /// At most [`ENTRIES_MAX`].
     pub items: Vec<T>,
@@ -73,7 +77,7 @@ pub struct Listed<T> {
 }
 
 /// How much was watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Watched {
     /// Services seen.
     pub services: usize,
@@ -86,7 +90,8 @@ pub struct Watched {
 }
 
 /// An incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DigestIncident")]
 pub struct Told {
     /// Its id.
     pub incident: String,
@@ -109,7 +114,7 @@ pub struct Told {
 }
 
 /// An incident that users may have noticed before it was told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsersFirst {
     /// Its id.
     pub incident: String,
@@ -122,7 +127,8 @@ pub struct UsersFirst {
 }
 
 /// Something noticed beside incidents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DigestLine")]
 pub struct Line {
     /// Whose.
     pub service: String,
@@ -133,7 +139,7 @@ pub struct Line {
 }
 
 /// An incident of which somebody was not told at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptQuiet {
     /// Its id.
     pub incident: String,
@@ -152,7 +158,7 @@ pub struct KeptQuiet {
 }
 
 /// A signal or a cause that leads to false alarms.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Noisy {
     /// `signal` or `cause`.
     pub kind: String,
@@ -167,7 +173,8 @@ pub struct Noisy {
 }
 
 /// A signal without data, or a service that could not be judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DigestSilence")]
 pub struct Silent {
     /// Whose; empty where it is a whole signal.
     pub service: String,
@@ -182,7 +189,8 @@ pub struct Silent {
 }
 
 /// Changes that were reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DigestChanges")]
 pub struct Changes {
     /// All that began in this time.
     pub total: usize,
@@ -191,7 +199,7 @@ pub struct Changes {
 }
 
 /// False alarms of the time against those that are accepted, over all services.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetUse {
     /// Warnings and criticals that began, without those that users felt or somebody called useful.
     pub alerts: usize,
@@ -204,7 +212,7 @@ pub struct BudgetUse {
 }
 
 /// A receiver that did not take its messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Undelivered {
     /// The target.
     pub receiver: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::time::{Span, Timestamp};
@@ -12,7 +13,8 @@ use crate::time::{Span, Timestamp};
 pub struct StatusBoard(Arc<Mutex<BTreeMap<String, Status>>>);
 
 /// How one target fares since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ReceiverStatus")]
 pub struct Status {
     /// Messages it has taken.
     pub sent: u64,

@@ -83,6 +83,11 @@ impl<'d> Table<'d> {
         self.entry(key).is_some()
     }
 
+    /// Whether a key holds a list.
+    pub fn is_list(&self, key: &str) -> bool {
+        self.entry(key).is_some_and(|(_, value)| value.get_ref().as_array().is_some())
+    }
+
     /// Whether the key's value is a list of nothing.
     pub fn is_empty_list(&self, key: &str) -> bool {
         let list = self.entry(key).and_then(|(_, value)| value.get_ref().as_array());

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::series::ChangeKind;
@@ -283,7 +284,7 @@ pub enum ChangeSide {
 
 /// What an alert tells a person to do, in six lists; each entry is a minijinja template over
 /// the incident's facts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Steps {
     /// Facts first, before anybody touches code.
     pub first_ten_minutes: Vec<String>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The direction that hurts.
@@ -33,7 +34,9 @@ pub enum Scale {
 macro_rules! roles {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $worse:ident, $scale:ident;)*) => {
         /// What a signal means to the causes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+        )]
         pub enum Role {
             $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)*
         }

@@ -146,10 +146,9 @@ impl Config {
 impl fmt::Debug for Config {
     /// Leaves out what may be secret: the user part of the address, header values, the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Url::parse(&self.url).map_or_else(|_| "(not a URL)".to_owned(), |u| shown(&u));
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Config")
-            .field("url", &url)
+            .field("url", &self.address())
             .field("headers", &headers)
             .field("basic_auth", &self.basic_auth)
             .field("bearer_token_file", &self.bearer_token_file)
@@ -160,6 +159,14 @@ impl fmt::Debug for Config {
             .field("max_response_bytes", &self.max_response_bytes)
             .field("gzip", &self.gzip)
             .finish()
+    }
+}
+
+impl Config {
+    /// The address for messages and links: without user, password and parameters, any of which may
+    /// be secret.
+    pub fn address(&self) -> String {
+        Url::parse(&self.url).map_or_else(|_| "(not a URL)".to_owned(), |url| shown(&url))
     }
 }
 

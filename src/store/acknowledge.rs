@@ -2,13 +2,14 @@
 //! until then.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OPINION_CHARS_MAX, Store, StoreError};
 use crate::time::Timestamp;
 
 /// That somebody looks after an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledged {
     /// When it was said.
     pub at: Timestamp,

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub to: Option<Timestamp>,
     /// Those of this service.
     pub service: Option<String>,
+    /// Those that come after this place in the list: when one began, and its number.
+    pub after: Option<(Timestamp, i64)>,
     /// So many at most.
     pub limit: u32,
 }
@@ -91,6 +93,7 @@ impl Store {
                 "SELECT * FROM changes
                  WHERE at >= coalesce(?1, at) AND at <= coalesce(?2, at)
                    AND service = coalesce(?3, service)
+                   AND (?5 IS NULL OR (at, number) < (?5, ?6))
                    AND NOT EXISTS (SELECT 1 FROM changes AS newer
                                    WHERE newer.id = changes.id AND newer.number > changes.number)
                  ORDER BY at DESC, number DESC LIMIT ?4",
@@ -100,7 +103,9 @@ impl Store {
                     wanted.from.map(Timestamp::as_millis),
                     wanted.to.map(Timestamp::as_millis),
                     wanted.service,
-                    wanted.limit
+                    wanted.limit,
+                    wanted.after.map(|(at, _)| at.as_millis()),
+                    wanted.after.map(|(_, number)| number)
                 ],
                 read,
             )?

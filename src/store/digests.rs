@@ -1,9 +1,9 @@
 //! Digests that were told, and what a digest asks of the file.
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use tracing::warn;
 
-use super::{Store, StoreError};
+use super::{Place, Store, StoreError};
 use crate::engine::alert::{Alert, State};
 use crate::time::Timestamp;
 
@@ -90,10 +90,40 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn digests(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        let found = self.digests_after(limit, None)?;
+        Ok(found.into_iter().map(|(_, json)| json).collect())
+    }
+
+    /// The same, those that come after a place in the list, each with its own place: when its time
+    /// ended, and its id.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn digests_after(
+        &self,
+        limit: u32,
+        after: Option<Place>,
+    ) -> Result<Vec<(Place, String)>, StoreError> {
+        let (at, id) = after.unwrap_or((i64::MAX, String::new()));
         self.read("read digests", |c| {
-            c.prepare("SELECT json FROM digests ORDER BY at DESC, id LIMIT ?1")?
-                .query_map([limit], |row| row.get(0))?
-                .collect()
+            c.prepare(
+                "SELECT at, id, json FROM digests
+                 WHERE at <= ?2 AND (at < ?2 OR id > ?3) ORDER BY at DESC, id LIMIT ?1",
+            )?
+            .query_map(params![limit, at, id], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
+            .collect()
+        })
+    }
+
+    /// One digest as JSON; none if it is not kept any more.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn digest(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.read("read a digest", |c| {
+            c.query_row("SELECT json FROM digests WHERE id = ?1", [id], |row| row.get(0)).optional()
         })
     }
 

@@ -176,7 +176,7 @@ impl Store {
 }
 
 /// The verdict in a column; the table holds no other words.
-fn verdict(row: &Row<'_>, column: usize) -> rusqlite::Result<Verdict> {
+pub(super) fn verdict(row: &Row<'_>, column: usize) -> rusqlite::Result<Verdict> {
     let word: String = row.get(column)?;
     Verdict::ALL.into_iter().find(|verdict| verdict.name() == word).ok_or_else(|| {
         let kind = rusqlite::types::Type::Text;

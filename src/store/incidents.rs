@@ -1,6 +1,7 @@
 //! Incidents as people ask for them: what was told last, and what was said about it.
 
 use rusqlite::{OptionalExtension as _, Row};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Acknowledged, Opinion, Store, StoreError};
@@ -9,7 +10,8 @@ use crate::series::Verdict;
 use crate::time::Timestamp;
 
 /// An incident in one row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "IncidentSummary")]
 pub struct Summary {
     /// Its id.
     pub incident: String,
@@ -38,7 +40,8 @@ pub struct Summary {
 }
 
 /// A message that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "HeldMessage")]
 pub struct Held {
     /// To whom it is.
     pub receiver: String,
@@ -49,22 +52,23 @@ pub struct Held {
 }
 
 /// A list of incidents.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
     /// Those that could be read.
     pub incidents: Vec<Summary>,
     /// Those that could not.
-    #[serde(skip_serializing_if = "is_none")]
     pub unreadable: usize,
+    /// The last one looked at, where there may be more behind it.
+    pub last: Option<Place>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_none(count: &usize) -> bool {
-    *count == 0
-}
+/// A place in a list of which the latest comes first: when that was, in Unix milliseconds, and its
+/// id. Of an incident, when it changed.
+pub type Place = (i64, String);
 
 /// An incident with everything that is known of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Incident")]
 pub struct Whole {
     /// The newest alert.
     pub alert: Alert,
@@ -75,7 +79,8 @@ pub struct Whole {
 }
 
 /// What somebody said about an incident.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Feedback")]
 pub struct Said {
     /// What it was worth.
     pub verdict: Verdict,
@@ -97,7 +102,7 @@ impl From<Opinion> for Said {
 }
 
 impl Summary {
-    fn new(whole: Whole, held: Vec<Held>) -> Self {
+    pub(super) fn new(whole: Whole, held: Vec<Held>) -> Self {
         let Whole { alert, acknowledged, feedback } = whole;
         let title = alert.news().1.to_owned();
         let leading = alert.causes.into_iter().next();
@@ -126,9 +131,25 @@ impl Store {
     ///
     /// When the file cannot be read. An alert that cannot be is counted, and hides no other.
     pub fn summaries(&self, limit: u32, open: Option<bool>) -> Result<Listed, StoreError> {
-        let stored = self.incidents(limit, open)?;
+        self.summaries_after(limit, open, None)
+    }
+
+    /// The same, those that come after a place in the list.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::summaries`].
+    pub fn summaries_after(
+        &self,
+        limit: u32,
+        open: Option<bool>,
+        after: Option<Place>,
+    ) -> Result<Listed, StoreError> {
+        let stored = self.incidents_after(limit, open, after)?;
         let mut listed = Listed::default();
-        for json in stored {
+        let full = u32::try_from(stored.len()).is_ok_and(|count| count == limit);
+        for (place, json) in stored {
+            listed.last = Some(place).filter(|_| full);
             match serde_json::from_str::<Alert>(&json) {
                 Ok(alert) => {
                     let held = self.held(&alert.incident)?;
@@ -141,7 +162,11 @@ impl Store {
     }
 
     /// What waits of the messages about one incident.
-    fn held(&self, incident: &str) -> Result<Vec<Held>, StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn held(&self, incident: &str) -> Result<Vec<Held>, StoreError> {
         self.read("read what waits", |c| {
             c.prepare_cached(
                 "SELECT o.receiver, o.hold_until, o.held_by
@@ -173,24 +198,30 @@ impl Store {
         }
     }
 
-    fn with_words(&self, alert: Alert) -> Result<Whole, StoreError> {
+    pub(super) fn with_words(&self, alert: Alert) -> Result<Whole, StoreError> {
         let feedback = self.feedback_of(&alert.incident)?.into_iter().map(Said::from).collect();
         let acknowledged = self.acknowledged(&alert.incident)?;
         Ok(Whole { alert, acknowledged, feedback })
     }
 }
 
-/// The newest alerts in the order of an index: one for each question, since SQLite uses none for
-/// a condition that is a parameter.
+/// The newest alerts behind a place, in the order of an index: one for each question, since SQLite
+/// uses none for a condition that is a parameter.
 pub(super) const fn list(open: Option<bool>) -> &'static str {
     match open {
-        None => "SELECT alert FROM incidents ORDER BY updated_at DESC, id LIMIT ?1",
+        None => {
+            "SELECT updated_at, id, alert FROM incidents
+             WHERE updated_at <= ?2 AND (updated_at < ?2 OR id > ?3)
+             ORDER BY updated_at DESC, id LIMIT ?1"
+        }
         Some(true) => {
-            "SELECT alert FROM incidents WHERE state <> 'resolved'
+            "SELECT updated_at, id, alert FROM incidents
+             WHERE state <> 'resolved' AND updated_at <= ?2 AND (updated_at < ?2 OR id > ?3)
              ORDER BY updated_at DESC, id LIMIT ?1"
         }
         Some(false) => {
-            "SELECT alert FROM incidents WHERE state = 'resolved'
+            "SELECT updated_at, id, alert FROM incidents
+             WHERE state = 'resolved' AND updated_at <= ?2 AND (updated_at < ?2 OR id > ?3)
              ORDER BY updated_at DESC, id LIMIT ?1"
         }
     }
@@ -230,8 +261,9 @@ mod tests {
         let mut store = Store::open(&dir.path().join("state.db")).unwrap();
         let steps = |store: &Store, open| {
             let mut statement = store.connection.prepare(list(open)).unwrap();
+            let from = rusqlite::params![3, i64::MAX, ""];
             let rows: Vec<String> =
-                statement.query_map([3], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+                statement.query_map(from, |row| row.get(2)).unwrap().map(Result::unwrap).collect();
             assert_eq!(rows.len(), 3);
             (statement.get_status(StatementStatus::VmStep), rows)
         };

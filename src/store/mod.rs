@@ -5,6 +5,7 @@
 
 mod acknowledge;
 mod archive;
+mod came;
 mod changes;
 mod charts;
 mod digests;
@@ -16,13 +17,15 @@ mod notes;
 mod open;
 mod outbox;
 mod retention;
+mod shown;
 mod silences;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use crate::engine::alert::Alert;
 use crate::engine::chart::Chart;
@@ -30,16 +33,19 @@ use crate::time::Timestamp;
 
 pub use acknowledge::Acknowledged;
 pub use archive::StoreArchive;
+pub use came::Came;
 pub use changes::{CHANGES_MAX, Stored, Wanted};
 pub use digests::{HeldRow, NewDigest, TroubleRow};
 pub use error::StoreError;
 pub use feedback::{CauseError, OPINION_CHARS_MAX, Opinion};
 pub use figures::{Figures, Queue};
-pub use incidents::{Held, Listed, Said, Summary, Whole};
+pub use incidents::{Held, Listed, Place, Said, Summary, Whole};
 pub use notes::{NOTE_BREAK, Note, NoteKind};
 pub use outbox::{Dispatch, Hold, Kind, ListedMessage, MessageFilter, Outgoing, RowState, Which};
 pub use retention::Limits;
+pub use shown::{IncidentFilter, Sent};
 pub use silences::{Draft, Flaw, SILENCE_MAX, SILENCES_OPEN_MAX, Silence};
+pub use steps::Done;
 
 /// The open state file. While it lives, no other process can open the same file, but beside it.
 ///
@@ -189,8 +195,20 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn incidents(&self, limit: u32, open: Option<bool>) -> Result<Vec<String>, StoreError> {
+        let stored = self.incidents_after(limit, open, None)?;
+        Ok(stored.into_iter().map(|(_, json)| json).collect())
+    }
+
+    fn incidents_after(
+        &self,
+        limit: u32,
+        open: Option<bool>,
+        after: Option<Place>,
+    ) -> Result<Vec<(Place, String)>, StoreError> {
+        let (at, id) = after.unwrap_or((i64::MAX, String::new()));
         self.read("read incidents", |c| {
-            c.prepare(incidents::list(open))?.query_map([limit], |row| row.get(0))?.collect()
+            let place = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get(2)?));
+            c.prepare(incidents::list(open))?.query_map(params![limit, at, id], place)?.collect()
         })
     }
 

@@ -88,7 +88,7 @@ pub(super) fn apply(
             [keep],
         )?;
         if gone > 0 {
-            for table in ["told", "acknowledgements"] {
+            for table in ["told", "acknowledgements", "steps"] {
                 let orphans = "incident NOT IN (SELECT id FROM incidents)";
                 tx.execute(&format!("DELETE FROM {table} WHERE {orphans}"), [])?;
             }

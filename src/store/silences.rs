@@ -2,6 +2,7 @@
 //! to the file makes them, beside a running daemon or in it.
 
 use rusqlite::{OptionalExtension as _, Row, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::warn;
 
@@ -21,7 +22,7 @@ const NAME: &str = "silence ";
 const TEXT_CHARS_MAX: usize = 500;
 
 /// A silence that somebody made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Silence {
     /// What it is called by.
     pub number: i64,
@@ -185,9 +186,18 @@ impl Store {
     ///
     /// When the file cannot be read. A silence that cannot be is left out.
     pub fn silences(&self, limit: u32) -> Result<Vec<Silence>, StoreError> {
+        self.silences_before(limit, i64::MAX)
+    }
+
+    /// The same of those with a smaller number.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read. A silence that cannot be is left out.
+    pub fn silences_before(&self, limit: u32, number: i64) -> Result<Vec<Silence>, StoreError> {
         self.read("read silences", |c| {
-            c.prepare("SELECT * FROM silences ORDER BY number DESC LIMIT ?1")?
-                .query_map([limit], readable)?
+            c.prepare("SELECT * FROM silences WHERE number < ?2 ORDER BY number DESC LIMIT ?1")?
+                .query_map([i64::from(limit), number], readable)?
                 .filter_map(Result::transpose)
                 .collect()
         })

@@ -38,7 +38,7 @@ async fn who_looks_after_an_incident_is_kept_once_and_shown() {
     let form = served.request(Method::POST, &path(OPEN)).body("{}");
     assert_eq!(served.ask(form).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 
-    let closed = Served::start(|config| config.token = Some(TOKEN.into())).await;
+    let closed = Served::start(|config| config.tokens = vec![token(Scope::Write)]).await;
     let closed = closed.with_incidents().await;
     let say = || closed.request(Method::POST, &path(OPEN));
     assert_eq!(closed.ask(say()).await.0, StatusCode::UNAUTHORIZED);

@@ -72,12 +72,15 @@ async fn a_silence_without_matchers_end_or_reason_is_refused() {
         let detail = error["detail"].as_str().unwrap();
         assert!(error["pointer"] == pointer && detail.contains(part), "{key}: {told}");
     }
-    assert_eq!(served.get("/api/v1/silences?open=false").await.1, json!({"silences": []}));
+    assert_eq!(
+        served.get("/api/v1/silences?open=false").await.1,
+        json!({"silences": [], "next": null})
+    );
     served.stop.cancel();
     served.task.await.unwrap();
 
-    let token = |config: &mut Config| config.token = Some(TOKEN.into());
-    let guarded = Served::start(token).await;
+    let protect = |config: &mut Config| config.tokens = vec![token(Scope::Write)];
+    let guarded = Served::start(protect).await;
     let post = guarded.post_to("/api/v1/silences", &good);
     assert_eq!(guarded.ask(post).await.0, StatusCode::UNAUTHORIZED);
     let delete = guarded.request(Method::DELETE, "/api/v1/silences/1");

@@ -1,5 +1,6 @@
 //! How the daemon stands, over the API.
 
+use grayflag::engine::outcome::{Report, Silence};
 use grayflag::notify::delivery::Delivery;
 use grayflag::notify::post::PostConfig;
 use grayflag::notify::receiver::{PaceConfig, ReceiverConfig, ReceiverKind};
@@ -42,10 +43,17 @@ async fn the_status_says_how_far_it_is_and_how_receivers_fare() {
     });
     let nothing = json!({
         "version": env!("CARGO_PKG_VERSION"), "ready": false, "last_tick": null,
+        "began_at": null, "ticks": 0, "sources": [],
+        "learning": {"until": null, "services": 0, "judged": 0, "series": 0},
         "receivers": {"away": idle, "idle": idle},
-        "outbox": {"pending": 0, "held": 0, "dead": 0}
+        "outbox": {"pending": 0, "held": 0, "dead": 0, "oldest_seconds": null},
+        "store": first["store"],
+        "budget": {
+            "alerts": {"used": 0, "accepted": 0.0}, "notices": {"used": 0, "accepted": 0.0}
+        }
     });
     assert_eq!(first, nothing);
+    assert!(first["store"]["bytes"].as_u64().unwrap() > 4_096);
 
     served.is_ready();
     let mut alert = sample::alerts().swap_remove(0);
@@ -74,5 +82,37 @@ async fn the_status_says_how_far_it_is_and_how_receivers_fare() {
     assert_eq!(standing["last_tick"], last_tick.to_string());
     assert_eq!((&standing["ready"], &standing["receivers"]["idle"]), (&json!(true), &idle));
     assert_eq!(standing["receivers"]["away"]["failed"], json!({"network": 1}));
-    assert_eq!(standing["outbox"], json!({"pending": 1, "held": 1, "dead": 0}));
+    let outbox = json!({"pending": 1, "held": 1, "dead": 0, "oldest_seconds": 0.0});
+    assert_eq!(standing["outbox"], outbox);
+}
+
+#[tokio::test]
+async fn the_status_says_how_the_backend_fares() {
+    let served = Served::start(|_| {}).await;
+    let progress = served.api.progress();
+    let ago = |seconds| NOW - Span::from_secs(seconds);
+    progress.begins(ago(600), "http://127.0.0.1:9090");
+    progress.met("Prometheus 2.42.0".to_owned());
+    let report = Report {
+        silences: vec![("p99".to_owned(), Silence::Unanswered { reason: "422".to_owned() })],
+        ..Report::default()
+    };
+    progress.ticked((ago(90), ago(60)), Some(NOW), &report);
+    progress.is_away(ago(30), "network", "connection refused".to_owned());
+    let (_, standing) = served.get("/api/v1/status").await;
+    let source = json!({
+        "url": "http://127.0.0.1:9090", "flavour": "Prometheus 2.42.0",
+        "tick": ago(90).to_string(), "read_at": ago(60).to_string(), "lag_seconds": 90.0,
+        "error": {"class": "network", "problem": "connection refused", "since": ago(30).to_string()},
+        "unanswered": 1
+    });
+    assert_eq!(standing["sources"], json!([source]));
+    assert_eq!(
+        (&standing["ticks"], &standing["began_at"]),
+        (&json!(1), &json!(ago(600).to_string()))
+    );
+    assert_eq!(standing["learning"]["until"], NOW.to_string());
+    progress.is_back();
+    let (_, standing) = served.get("/api/v1/status").await;
+    assert_eq!(standing["sources"][0]["error"], Value::Null);
 }

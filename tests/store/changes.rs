@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{START, open};
 
-const ALL: Wanted = Wanted { from: None, to: None, service: None, limit: 100 };
+const ALL: Wanted = Wanted { from: None, to: None, service: None, after: None, limit: 100 };
 
 fn at(minute: i64) -> Timestamp {
     START + Span::from_mins(minute)

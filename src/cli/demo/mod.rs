@@ -4,16 +4,19 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::daemon::DaemonError;
 use crate::lab::{FAULTS, Fault, LabError};
 use crate::notify::text::Style;
 use crate::replay::AdvanceError;
 use crate::source::SourceError;
 
+mod serve;
 mod stage;
 mod story;
 mod told;
@@ -40,6 +43,12 @@ pub struct DemoArgs {
     /// Print what can go wrong, one per line, and end
     #[arg(long)]
     pub list: bool,
+    /// Then show the same days on grayflag's pages, until Ctrl-C
+    #[arg(long, conflicts_with = "list")]
+    pub serve: bool,
+    /// With --serve: where the pages are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9469", requires = "serve")]
+    pub listen: SocketAddr,
 }
 
 /// How a demo ended.
@@ -69,6 +78,14 @@ pub enum DemoError {
     /// The watch over it ended early.
     #[error("cannot watch the simulated fleet")]
     Advance(#[from] AdvanceError),
+    /// The pages cannot be had there.
+    #[error(
+        "cannot serve pages on {0}\nhint: `--listen` takes another address, such as 127.0.0.1:9470"
+    )]
+    Pages(SocketAddr, #[source] io::Error),
+    /// The daemon behind the pages ended early.
+    #[error("cannot show the pages")]
+    Daemon(#[from] DaemonError),
     /// The story cannot be written.
     #[error("cannot write the story")]
     Write(#[source] io::Error),
@@ -89,17 +106,21 @@ pub async fn run(
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<Ended, DemoError> {
-    let text = if args.list {
-        list()
-    } else {
-        let watched = watch::watch(args.fault, args.seed, progress, stop).await;
-        progress.end();
-        match watched? {
-            Some(told) => story::story(&told, style),
-            None => return Ok(Ended::Stopped),
-        }
+    let mut write = |text: &str| {
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(DemoError::Write)
     };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(DemoError::Write)?;
+    if args.list {
+        return write(&list()).map(|()| Ended::Told);
+    }
+    // Better now than after two minutes.
+    let address = if args.serve { Some(serve::free(args.listen)?) } else { None };
+    let watched = Box::pin(watch::watch(args.fault, args.seed, progress, stop)).await;
+    progress.end();
+    let Some((told, stage)) = watched? else { return Ok(Ended::Stopped) };
+    write(&story::story(&told, style))?;
+    if let Some(address) = address {
+        Box::pin(serve::serve(&stage, address, &mut write, stop)).await?;
+    }
     Ok(Ended::Told)
 }
 
@@ -134,7 +155,9 @@ mod tests {
     #[test]
     fn arguments_have_defaults_and_mistakes_have_remedies() {
         let parse = |args: &[&str]| Cli::try_parse_from([&["demo"], args].concat());
-        let defaults = DemoArgs { fault: Fault::SlowDependency, seed: 1, list: false };
+        let listen = ([127, 0, 0, 1], 9469).into();
+        let fault = Fault::SlowDependency;
+        let defaults = DemoArgs { fault, seed: 1, list: false, serve: false, listen };
         assert_eq!(parse(&[]).unwrap().demo, defaults);
         let other = parse(&["--fault", "queue-backlog", "--seed", "7"]).unwrap().demo;
         assert_eq!((other.fault, other.seed), (Fault::QueueBacklog, 7));

@@ -22,13 +22,14 @@ const AFTER_USERS: Span = Span::HOUR;
 /// How long is watched after the first alert, where users never notice.
 const AFTER_ALERT: Span = Span::from_hours(3);
 
-/// Simulates, learns and watches; none if it was stopped.
+/// Simulates, learns and watches; none if it was stopped. With the story comes the fleet at its
+/// end.
 pub(super) async fn watch(
     fault: Fault,
     seed: u64,
     progress: &mut Progress,
     stop: &CancellationToken,
-) -> Result<Option<Told>, DemoError> {
+) -> Result<Option<(Told, Stage)>, DemoError> {
     let rules = lab::rules().map_err(|problems| DemoError::Rules(problems.summary()))?;
     let mut stage = Stage::new(fault, seed)?;
     if !stage.simulate(progress, stop).await {
@@ -53,7 +54,10 @@ pub(super) async fn watch(
     let onset = fault.natural_onset(ONSET);
     drop(watcher.source);
     served.end().await;
-    let told = || Told {
+    if !went_on {
+        return Ok(None);
+    }
+    let told = Told {
         fault: fault.info(),
         seed,
         figures,
@@ -64,7 +68,7 @@ pub(super) async fn watch(
         threshold: stage.read(rivals::threshold),
         burn_rate: stage.read(rivals::burn_rate),
     };
-    Ok(went_on.then(told))
+    Ok(Some((told, stage)))
 }
 
 fn settings() -> Settings {

@@ -39,8 +39,30 @@ const MARGIN: f64 = 8.0;
 /// The future takes at most this share of the past's width.
 const FUTURE_SHARE: f64 = 0.6;
 
-/// Draws a chart; none when it has no panel.
-pub(super) fn draw(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) -> Option<String> {
+/// Where in a picture which time lies, for whoever points at it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plot {
+    /// The time at `left`.
+    pub from: Timestamp,
+    /// The time at `right`.
+    pub to: Timestamp,
+    /// In units of the picture, which is [`WIDTH`] wide.
+    pub left: f64,
+    /// The same.
+    pub right: f64,
+}
+
+/// What a chart spans, with the forecast that it has room for.
+struct Spanned<'a> {
+    times: Times,
+    step: Span,
+    /// When the last value ends.
+    end: Timestamp,
+    /// The forecast that is drawn, and in which panel.
+    forecast: Option<(&'a Forecast, usize)>,
+}
+
+fn span<'a>(chart: &Chart, alert: &'a Alert) -> Option<Spanned<'a>> {
     let panels = || chart.panels.iter().take(PANELS_MAX);
     let blocks = panels().map(|panel| panel.values.len().min(VALUES_MAX)).max()?;
     let step = Span::from_millis(chart.step.as_millis().clamp(1, Span::WEEK.as_millis()));
@@ -50,15 +72,28 @@ pub(super) fn draw(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) ->
         panel.threshold.is_some_and(f64::is_finite)
             && forecast.is_some_and(|forecast| forecast.signal == panel.signal)
     });
-    let forecast = forecast.filter(|_| about.is_some());
-    let to = forecast.map_or(end, |forecast| horizon(chart.from, end, forecast));
+    let forecast = forecast.zip(about);
+    let to = forecast.map_or(end, |(forecast, _)| horizon(chart.from, end, forecast));
     let times = Times { from: chart.from, to, left: PLOT_LEFT, right: RIGHT };
+    Some(Spanned { times, step, end, forecast })
+}
+
+/// Where times lie in the picture of a chart; none when there is no picture.
+pub fn plot(chart: &Chart, alert: &Alert) -> Option<Plot> {
+    let Times { from, to, left, right } = span(chart, alert)?.times;
+    Some(Plot { from, to, left, right })
+}
+
+/// Draws a chart; none when it has no panel.
+pub(super) fn draw(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) -> Option<String> {
+    let panels = || chart.panels.iter().take(PANELS_MAX);
+    let Spanned { times, step, end, forecast } = span(chart, alert)?;
     let changes = shown(alert, &times);
     let head = MARGIN + CHANGE * changes.len() as f64;
     let placed: Vec<Placed<'_>> = panels()
         .enumerate()
         .map(|(n, panel)| {
-            let forecast = forecast.filter(|_| about == Some(n));
+            let forecast = forecast.filter(|(_, about)| *about == n).map(|(forecast, _)| forecast);
             Placed::new(panel, (times, step), zone, forecast, head + HEIGHT * n as f64)
         })
         .collect();

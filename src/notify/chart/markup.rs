@@ -72,13 +72,26 @@ impl Markup {
         style: &str,
         (title, description): (&str, &str),
     ) -> String {
+        let style =
+            if style.is_empty() { String::new() } else { format!("<style>{style}</style>\n") };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"gf\" role=\"img\" \
              viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
-             <title>{}</title>\n<desc>{}</desc>\n<style>{style}</style>\n\
+             <title>{}</title>\n<desc>{}</desc>\n{style}\
              <rect class=\"gf-ground\" width=\"{width}\" height=\"{height}\"/>\n{}</svg>\n",
             escape(title),
             escape(description),
+            self.out
+        )
+    }
+
+    /// The picture without ground and style, with the one text that stands for it.
+    pub(super) fn small(self, (width, height): (f64, f64), about: &str) -> String {
+        format!(
+            "<svg class=\"gf gf-small\" role=\"img\" aria-label=\"{}\" \
+             viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+             preserveAspectRatio=\"none\">\n{}</svg>\n",
+            escape(about),
             self.out
         )
     }

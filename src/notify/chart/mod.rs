@@ -7,6 +7,7 @@
 mod frame;
 mod legend;
 mod markup;
+mod outline;
 mod panel;
 #[cfg(feature = "charts-png")]
 mod png;
@@ -20,11 +21,12 @@ use jiff::tz::TimeZone;
 use crate::engine::alert::Alert;
 use crate::engine::chart::Chart;
 
-pub use frame::WIDTH;
+pub use frame::{Plot, WIDTH, plot};
+pub use outline::outline;
 #[cfg(feature = "charts-png")]
 pub use png::png;
 pub use sparkline::{COLUMNS_MAX, sparkline};
-pub use words::describe;
+pub use words::{describe, state, zone_name};
 
 /// The colours of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +35,19 @@ pub enum Look {
     Light,
     /// Light on dark where the reader's system is dark. Only browsers can do this.
     System,
+    /// As [`Self::System`], on a page that has [`stylesheet`]: the picture carries none.
+    Page,
 }
 
 /// The chart as an SVG document, [`WIDTH`] wide, with times on the wall clock of `zone`. Empty
 /// when there is nothing to draw.
 pub fn svg(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) -> String {
     frame::draw(chart, alert, zone, look).unwrap_or_default()
+}
+
+/// What pages style charts with.
+pub fn stylesheet() -> String {
+    style::of(Look::System)
 }
 
 /// Without the feature `charts-png` there are no such pictures: messages carry sparklines.

@@ -220,7 +220,7 @@ impl<'a> Placed<'a> {
 }
 
 /// Every value that decides how high a panel reaches.
-fn extent(panel: &Panel, forecast: Option<&Forecast>) -> Vec<f64> {
+pub(super) fn extent(panel: &Panel, forecast: Option<&Forecast>) -> Vec<f64> {
     let mut all: Vec<f64> =
         panel.values.iter().flatten().map(|&v| f64::from(v)).filter(|v| v.is_finite()).collect();
     let bands = || panel.expected.iter().flatten().filter(|band| is_band(band));
@@ -238,13 +238,13 @@ fn extent(panel: &Panel, forecast: Option<&Forecast>) -> Vec<f64> {
     all
 }
 
-fn is_band(band: &Band) -> bool {
+pub(super) fn is_band(band: &Band) -> bool {
     let Band { low, centre, high } = *band;
     low.is_finite() && centre.is_finite() && high.is_finite()
 }
 
 /// What stands side by side without a gap, with the place of its first.
-fn runs<T>(values: impl Iterator<Item = Option<T>>) -> Vec<(usize, Vec<T>)> {
+pub(super) fn runs<T>(values: impl Iterator<Item = Option<T>>) -> Vec<(usize, Vec<T>)> {
     let mut runs: Vec<(usize, Vec<T>)> = Vec::new();
     let mut open = false;
     for (place, value) in values.take(VALUES_MAX).enumerate() {

@@ -71,6 +71,7 @@ pub(super) fn of(look: Look) -> String {
             colours(&LIGHT),
             colours(&DARK)
         ),
+        Look::Page => String::new(),
     }
 }
 

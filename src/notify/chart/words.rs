@@ -52,7 +52,7 @@ pub(super) fn name(panel: &Panel) -> String {
 }
 
 /// How it stands at the end: `420 ms, usually 180 ms`.
-pub(super) fn state(panel: &Panel) -> String {
+pub fn state(panel: &Panel) -> String {
     let unit = panel.unit.as_deref();
     let Some(now) = panel.values.last().copied().flatten().filter(|v| v.is_finite()) else {
         return "no data".to_owned();
@@ -66,6 +66,6 @@ pub(super) fn state(panel: &Panel) -> String {
 }
 
 /// The zone as people know it.
-pub(super) fn zone_name(zone: &TimeZone) -> String {
+pub fn zone_name(zone: &TimeZone) -> String {
     zone.iana_name().unwrap_or("local time").replace('_', " ")
 }
