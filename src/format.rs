@@ -11,6 +11,27 @@ use crate::time::{Span, Timestamp};
 /// Knows `seconds`, `milliseconds`, `bytes`, `bytes_per_second`, and `ratio`, `share` or
 /// `percent`; any other unit is written behind the number. What is no number says so.
 pub fn value(value: f64, unit: Option<&str>) -> String {
+    value_beside(value, value, unit)
+}
+
+/// Two values that are read side by side, both in the unit that fits the larger: `1.2 s` and
+/// `0.34 s`, `3.83 per minute` and `0.0087 per minute`.
+pub fn pair(values: [f64; 2], unit: Option<&str>) -> [String; 2] {
+    let [one, other] = values.map(f64::abs);
+    let by = if one.is_finite() && other.is_finite() { one.max(other) } else { one.min(other) };
+    values.map(|value| value_beside(value, by, unit))
+}
+
+/// Two values side by side that may be missing.
+pub fn optional_pair(values: [Option<f64>; 2], unit: Option<&str>) -> [String; 2] {
+    match values {
+        [Some(one), Some(other)] => pair([one, other], unit),
+        values => values.map(|value| optional(value, unit)),
+    }
+}
+
+/// A value in the unit that fits `by`.
+fn value_beside(value: f64, by: f64, unit: Option<&str>) -> String {
     if value.is_nan() {
         return "not a number".to_owned();
     }
@@ -18,15 +39,24 @@ pub fn value(value: f64, unit: Option<&str>) -> String {
         return if value > 0.0 { "infinite".to_owned() } else { "minus infinite".to_owned() };
     }
     match unit.unwrap_or_default().to_ascii_lowercase().as_str() {
-        "seconds" | "second" | "s" => seconds(value),
-        "milliseconds" | "ms" => seconds(value / 1_000.0),
-        "bytes" | "byte" => bytes(value),
-        "bytes_per_second" | "bytes/s" => format!("{}/s", bytes(value)),
+        "seconds" | "second" | "s" => seconds(value, by),
+        "milliseconds" | "ms" => seconds(value / 1_000.0, by / 1_000.0),
+        "bytes" | "byte" => bytes(value, by),
+        "bytes_per_second" | "bytes/s" => format!("{}/s", bytes(value, by)),
         "ratio" | "share" => share(value),
         "percent" | "%" => format!("{}%", plain(value)),
-        "per_second" | "1/s" => format!("{}/s", scaled(value)),
+        "per_second" | "1/s" => {
+            let (number, period) = rate(value, by);
+            format!("{number}/{}", period.short)
+        }
         "" | "1" | "count" => scaled(value),
-        other => format!("{} {other}", scaled(value)),
+        other => match other.strip_suffix("per second") {
+            Some(what) => {
+                let (number, period) = rate(value, by);
+                format!("{number} {what}per {}", period.long)
+            }
+            None => format!("{} {other}", scaled(value)),
+        },
     }
 }
 
@@ -178,8 +208,43 @@ const COUNTS: [&str; 4] = ["k", "M", "G", "T"];
 /// Beyond this, a number is written with an exponent.
 const PLAIN_MAX: f64 = 1e15;
 
-fn seconds(value: f64) -> String {
-    let value = three_digits(value);
+/// Time over which events are counted.
+#[derive(Clone, Copy)]
+struct Period {
+    seconds: f64,
+    long: &'static str,
+    short: &'static str,
+}
+
+/// Shortest first.
+const PERIODS: [Period; 4] = [
+    Period { seconds: 1.0, long: "second", short: "s" },
+    Period { seconds: 60.0, long: "minute", short: "min" },
+    Period { seconds: 3_600.0, long: "hour", short: "h" },
+    Period { seconds: 86_400.0, long: "day", short: "d" },
+];
+/// A rate below this many events in a period is told for a longer one.
+const RATE_MIN: f64 = 0.1;
+/// A number below this is read as next to none.
+const SMALL: f64 = 1e-3;
+
+/// Events over the shortest period in which a rate of `by` events a second is a number that people
+/// read; far smaller ones beside it are told by a bound.
+fn rate(value: f64, by: f64) -> (String, Period) {
+    let fits = |period: &&Period| by == 0.0 || by.abs() * period.seconds >= RATE_MIN;
+    let [.., longest] = PERIODS;
+    let period = *PERIODS.iter().find(fits).unwrap_or(&longest);
+    let number = value * period.seconds;
+    let text = if number > 0.0 && number < SMALL {
+        format!("under {}", plain(SMALL))
+    } else {
+        scaled(number)
+    };
+    (text, period)
+}
+
+fn seconds(value: f64, by: f64) -> String {
+    let [value, by] = [value, by].map(three_digits);
     if value.abs() >= 60.0 {
         #[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates")]
         let whole = value.abs().round() as i64;
@@ -192,15 +257,22 @@ fn seconds(value: f64) -> String {
             _ => format!("{sign}over 100 years"),
         };
     }
-    let (size, unit) = SECONDS
-        .into_iter()
-        .find(|(size, _)| value.abs() >= *size)
-        .unwrap_or(if value.abs() > 0.0 { (1e-9, "ns") } else { (1.0, "s") });
+    let fitting = |value: f64| {
+        let found = SECONDS.into_iter().find(|(size, _)| value.abs() >= *size);
+        found.unwrap_or(if value.abs() > 0.0 { (1e-9, "ns") } else { (1.0, "s") })
+    };
+    let (mut size, mut unit) = fitting(by);
+    if value.abs() > 0.0 && value.abs() / size < SMALL {
+        (size, unit) = fitting(value);
+    }
     format!("{} {unit}", plain(value / size))
 }
 
-fn bytes(value: f64) -> String {
-    let (number, unit) = scale(value, 1_024.0, &BYTES);
+fn bytes(value: f64, by: f64) -> String {
+    let (largest, unit) = scale(by, 1_024.0, &BYTES);
+    let beside = if by == 0.0 { value } else { value * (largest / by) };
+    let is_readable = value == 0.0 || beside.abs() >= SMALL;
+    let (number, unit) = if is_readable { (beside, unit) } else { scale(value, 1_024.0, &BYTES) };
     format!("{} {}", plain(number), if unit.is_empty() { "B" } else { unit })
 }
 
@@ -321,6 +393,48 @@ mod tests {
             assert_eq!(value(number, unit), expected, "{number} {unit:?}");
         }
         assert_eq!(optional(None, Some("seconds")), "no data");
+    }
+
+    #[test]
+    fn two_values_side_by_side_are_in_one_unit() {
+        for (values, unit, expected) in [
+            ([0.0639, 1.45e-4], "per second", ["3.83 per minute", "0.0087 per minute"]),
+            (
+                [0.25, 1e-6],
+                "lines per second",
+                ["0.25 lines per second", "under 0.001 lines per second"],
+            ),
+            ([0.0, 2e-5], "per_second", ["0/d", "1.73/d"]),
+            ([0.0, 0.0], "per second", ["0 per second", "0 per second"]),
+            ([1.2, 0.343], "seconds", ["1.2 s", "0.343 s"]),
+            ([0.343, 0.001_2], "seconds", ["343 ms", "1.2 ms"]),
+            ([95.0, 0.4], "seconds", ["1m35s", "0.4 s"]),
+            ([2.0, 2e-6], "seconds", ["2 s", "2 µs"]),
+            ([0.4, f64::NAN], "seconds", ["400 ms", "not a number"]),
+            ([2_097_152.0, 524_288.0], "bytes", ["2 MiB", "0.5 MiB"]),
+            ([4.0 * 1_073_741_824.0, 512.0], "bytes", ["4 GiB", "512 B"]),
+            ([0.0, 0.0], "bytes", ["0 B", "0 B"]),
+            ([0.5, 0.03], "ratio", ["50%", "3%"]),
+        ] {
+            assert_eq!(pair(values, Some(unit)), expected, "{values:?} {unit}");
+        }
+        assert_eq!(optional_pair([None, Some(0.4)], Some("seconds")), ["no data", "400 ms"]);
+    }
+
+    #[test]
+    fn rare_events_are_counted_over_a_longer_time() {
+        for (number, expected) in [
+            (1_250.0, "1,250 per second"),
+            (0.1, "0.1 per second"),
+            (0.0639, "3.83 per minute"),
+            (1.45e-4, "0.522 per hour"),
+            (2e-5, "1.73 per day"),
+            (1e-9, "under 0.001 per day"),
+            (0.0, "0 per second"),
+        ] {
+            assert_eq!(value(number, Some("per second")), expected);
+        }
+        assert_eq!(value(0.02, Some("lines per second")), "1.2 lines per minute");
     }
 
     #[test]

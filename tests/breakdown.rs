@@ -201,11 +201,26 @@ fn answers_that_fail_or_never_come_delay_nothing() {
     assert!(!unanswered.alerts.is_empty());
     assert_eq!(told(&unanswered.alerts), told(&failed.alerts));
     let firing = &failed.alerts[0];
-    let line = "traffic of web by tenant: could not be looked up (no answer within 5s)";
-    assert!(firing.checked.iter().any(|checked| checked == line), "{:?}", firing.checked);
+    let line = "nothing is known by tenant: it could not be looked up (no answer within 5s)";
+    let unknown = &firing.causes[0].unknown;
+    assert_eq!(unknown.iter().filter(|told| *told == line).count(), 1, "{unknown:?}");
+    assert!(
+        !firing.checked.iter().any(|told| told.contains("tenant")),
+        "what is not known is not normal"
+    );
     assert!(firing.breakdown.is_empty());
     let hot = firing.causes.iter().find(|cause| cause.id == "hot-tenant").unwrap();
     assert_eq!(hot.unknown.len(), 1, "neither for nor against: {hot:?}");
+}
+
+#[test]
+fn what_no_query_gives_is_not_known_and_not_normal() {
+    let empty = |_: &Question| Ok(Vec::new());
+    let firing = Run::new().hours(36, Some(&empty)).alerts.remove(0);
+    let line = "nothing is known by tenant: no query gives it";
+    let unknown = &firing.causes[0].unknown;
+    assert_eq!(unknown.iter().filter(|told| *told == line).count(), 1, "{unknown:?}");
+    assert!(!firing.checked.iter().any(|told| told.contains("tenant")), "{:?}", firing.checked);
 }
 
 #[test]

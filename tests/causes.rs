@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use grayflag::rules::{self, Cause, Evidence, Role, Steps};
 use minijinja::value::Serde;
@@ -79,7 +79,7 @@ fn signal(role: &str) -> Value {
     json!({
         "service": "checkout", "signal": format!("lab-{role}"), "role": role,
         "labels": {"dependency": "payments"}, "query": format!("max by (service) (lab_{role})"),
-        "now": "412 ms", "expected": "80 ms", "onset": "02:12 UTC", "direction": "up",
+        "now": "412 ms", "expected": "80 ms", "onset": "02:40 UTC", "direction": "up",
     })
 }
 
@@ -95,6 +95,7 @@ fn rich() -> Value {
         "signals": [signal("latency"), signal("cpu")],
         "changes": [{"kind": "deploy", "service": "checkout", "at": "02:05 UTC", "what": "v41"}],
         "roles": by_role(&signal),
+        "levels": by_role(&|role| json!(format!("{role} of checkout: 412 ms, as usual"))),
         "queries": by_role(&|role| json!(format!("max by (service) (lab_{role})"))),
         "seen_before": "the same pattern was seen at 2026-02-11 03:10 UTC, lasted 2h10m",
     })
@@ -105,7 +106,7 @@ fn bare() -> Value {
     json!({
         "service": "checkout", "culprit": "checkout", "dependency": "", "label": "", "value": "",
         "since": "02:12 UTC", "ago": "3h10m", "peer": "", "services": ["checkout"], "signals": [],
-        "changes": [], "roles": {}, "queries": {}, "seen_before": "",
+        "changes": [], "roles": {}, "levels": {}, "queries": {}, "seen_before": "",
     })
 }
 
@@ -130,6 +131,24 @@ fn every_file_is_named_for_its_cause_and_has_a_usable_prior() {
     let silent: Vec<_> = causes.values().filter(|cause| cause.evidence.is_empty()).collect();
     assert_eq!(silent.len(), 1, "only the honest answer has no evidence");
     assert_eq!(silent.first().unwrap().id, rules::UNEXPLAINED);
+}
+
+/// The roles whose values a step prints.
+fn printed(step: &str) -> BTreeSet<&str> {
+    let named = step.split("{{ roles.").skip(1).filter_map(|rest| rest.split_once(".now }}"));
+    named.map(|(role, _)| role).filter(|role| Role::from_name(role).is_some()).collect()
+}
+
+#[test]
+fn a_step_about_one_role_takes_that_roles_onset() {
+    for (name, cause) in shipped() {
+        for step in &cause.steps.first_ten_minutes {
+            if let [role] = Vec::from_iter(printed(step))[..] {
+                let text = render(step, &rich()).unwrap();
+                assert!(!text.contains("since 02:12 UTC"), "{name}: {role}: {text}");
+            }
+        }
+    }
 }
 
 #[test]

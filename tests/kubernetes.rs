@@ -155,10 +155,10 @@ async fn a_rollout_and_its_roll_back_are_told_with_their_ends() {
                 event("deploy checkout checkout-7c9b", 10, None),
                 event("deploy checkout checkout-7c9b", 10, Some(13)),
                 event("deploy orders-db orders-db-b", 20, None),
-                event("deploy proxy 7 → 8", 20, Some(30)),
+                event("deploy proxy kube_daemonset_metadata_generation 7 → 8", 20, Some(30)),
                 event("config payments payments-config 917 → 918", 20, None),
                 event("config payments payments 557 → 558", 20, None),
-                event("scaling web 7 → 8", 20, None),
+                event("scaling web kube_deployment_spec_replicas 7 → 8", 20, None),
                 event("deploy checkout checkout-5d4f", 40, None),
                 event("deploy checkout checkout-5d4f", 40, Some(42)),
             ],
@@ -232,8 +232,8 @@ async fn what_a_real_prometheus_scrapes_is_told_within_a_scrape() {
             "config payments payments-config 917 → 918",
             "deploy checkout checkout-7c9b",
             "deploy orders-db orders-db-b",
-            "deploy proxy 7 → 8",
-            "scaling web 7 → 8",
+            "deploy proxy kube_daemonset_metadata_generation 7 → 8",
+            "scaling web kube_deployment_spec_replicas 7 → 8",
         ]
     );
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::changes::CHANGES_AHEAD;
-use crate::rules::{ChangeBy, ChangeRule};
+use crate::rules::{ChangeBy, ChangeRule, metrics};
 use crate::series::Change;
 use crate::time::Timestamp;
 
@@ -73,7 +73,8 @@ impl SeenChanges {
     ///   replaced. It is told again, with its end, when the values that it came beside are gone;
     /// - by `timestamp`: a time that was not told before, since the first tick and at most
     ///   [`CHANGES_AHEAD`] ahead;
-    /// - by `step`: a row whose number differs from the last one seen, however long ago.
+    /// - by `step`: a row whose number differs from the last one seen, however long ago; a row
+    ///   without further labels is called by the query's metric.
     ///
     /// Ticks go forward. A tick at which the query was not answered is left out: what changed
     /// meanwhile is told at the next one. The order of rows does not matter, unless two of them
@@ -91,6 +92,7 @@ impl SeenChanges {
             rollouts: Rollouts::default(),
         });
         let rows = merged(rule, rows);
+        let metric = only_metric(rule);
         // Before anything is forgotten to make room: what is here now stays.
         for (service, what) in rows.keys() {
             if let Some(value) = seen.services.get_mut(*service).and_then(|s| s.get_mut(*what)) {
@@ -100,9 +102,15 @@ impl SeenChanges {
         let mut changes: Vec<Change> = rows
             .into_iter()
             .filter_map(|((service, what), number)| {
+                // Nobody knows what two bare numbers are.
+                let name = if what.is_empty() { metric.as_deref() } else { None };
                 let (at, what) =
                     seen.sight(&rule.by, tick, &Row { service, what, value: number })?;
                 let end = rule.lasts.map(|lasts| at + lasts);
+                let what = match name.filter(|_| rule.by == ChangeBy::Step) {
+                    Some(name) => format!("{name} {what}"),
+                    None => what,
+                };
                 (!first).then(|| change(rule, (at, end), service.to_owned(), what))
             })
             .collect();
@@ -210,6 +218,15 @@ fn change(
     what: String,
 ) -> Change {
     Change { at, end, kind: rule.kind, service, what }
+}
+
+/// The metric that a rule reads, where it reads one alone by its numbers.
+fn only_metric(rule: &ChangeRule) -> Option<String> {
+    let mut metrics = match rule.by {
+        ChangeBy::Step => metrics(&rule.query),
+        _ => Vec::new(),
+    };
+    metrics.pop().filter(|_| metrics.is_empty()).map(|metric| metric.name)
 }
 
 /// The rule's name in the state: its text, so that reordering the configuration changes nothing.

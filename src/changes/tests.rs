@@ -91,8 +91,23 @@ fn a_number_that_moves_is_an_event_even_after_a_gap() {
     assert_eq!(seen.notice(&rule, tick(10), &[row("web", "", 7.0)]), [], "first sight of a row");
     assert_eq!(
         told(&seen.notice(&rule, tick(11), &[row("web", "", 7.5)])),
-        [(tick(11), "web", "7 → 7.5")]
+        [(tick(11), "web", "app_build_info 7 → 7.5")]
     );
+}
+
+#[test]
+fn a_bare_number_is_called_by_its_metric() {
+    let of = |query: &str| {
+        let rule = ChangeRule { query: query.to_owned(), ..rule(ChangeBy::Step) };
+        let mut seen = SeenChanges::default();
+        assert_eq!(seen.notice(&rule, tick(0), &[row("web", "", 8.0)]), []);
+        told(&seen.notice(&rule, tick(1), &[row("web", "", 9.0)]))
+            .into_iter()
+            .map(|(_, _, what)| what.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("max by (service) (config_version)"), ["config_version 8 → 9"]);
+    assert_eq!(of("config_version * on (service) info"), ["8 → 9"], "nobody knows which");
 }
 
 #[test]

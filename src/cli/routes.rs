@@ -284,6 +284,8 @@ fn made_up(config: &Config, args: &RoutesArgs, at: Timestamp) -> Result<Alert, F
         changes: Vec::new(),
         forecast: None,
         breakdown: Vec::new(),
+        users: String::new(),
+        named_at: None,
         steps: Steps::default(),
         checked: Vec::new(),
         links: BTreeMap::new(),

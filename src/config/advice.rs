@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::coverage::{is_blind, roles_of};
 use crate::problem::{Place, Problem, Problems, count, listed};
-use crate::rules::{BUILT_IN_PREFIX, Cause, Role, Rules, UNEXPLAINED};
+use crate::rules::{BUILT_IN_PREFIX, Cause, Role, Rules, UNEXPLAINED, builtin_causes};
 
 /// A cause is named from this probability on, and the other causes share the rest.
 const NAMED_MIN: f64 = crate::engine::diagnose::CLEAR_MIN;
@@ -45,10 +45,12 @@ pub(super) fn advice(
     let blind =
         |cause: &Cause| is_blind(cause, &|_| true, &|role| seen.contains(&role), breakdowns);
     let is_shipped = |place: &Place| place.file.starts_with(BUILT_IN_PREFIX);
+    // A copy in a folder of the user's own is nothing that the user wrote.
+    let brought = crate::rules::load(&builtin_causes()).0.causes;
     let mut shipped = Vec::new();
     for cause in &rules.causes {
         match cause_places.get(&cause.id) {
-            Some(place) if !is_shipped(place) => {
+            Some(place) if !is_shipped(place) && !brought.contains(cause) => {
                 for problem in of_cause(cause, place, rules, (&seen, blind(cause))) {
                     advice.problems.push(problem);
                 }

@@ -23,13 +23,13 @@ pub(super) fn secret(
 ) -> Option<SecretString> {
     let [plain, file, env] = keys;
     let written = table.filled(plain);
-    table.know(&[file, env]);
+    let other = [table.filled(file), table.filled(env)];
     if is_twice(table, &keys) {
         return None;
     }
     match written {
         Some(written) => Some(SecretString::from(written.value)),
-        None => elsewhere(table, [file, env], context),
+        None => from_either(table, [file, env], other, context),
     }
 }
 
@@ -40,15 +40,23 @@ pub(super) fn elsewhere(
     [file, env]: [&'static str; 2],
     context: &Context<'_>,
 ) -> Option<SecretString> {
-    let path = table.filled(file);
-    let name = table.filled(env);
+    let other = [table.filled(file), table.filled(env)];
     if is_twice(table, &[file, env]) {
         return None;
     }
-    if let Some(path) = path {
-        return from_file(table, file, &path, context);
+    from_either(table, [file, env], other, context)
+}
+
+fn from_either(
+    table: &Table<'_>,
+    [file, env]: [&'static str; 2],
+    [path, name]: [Option<At<&str>>; 2],
+    context: &Context<'_>,
+) -> Option<SecretString> {
+    match path {
+        Some(path) => from_file(table, file, &path, context),
+        None => from_environment(table, env, &name?, context),
     }
-    from_environment(table, env, &name?, context)
 }
 
 /// Complains where one secret is given under several keys.

@@ -77,6 +77,14 @@ pub struct Alert {
     pub title: String,
     /// Most probable first.
     pub causes: Vec<NamedCause>,
+    /// Whether users are affected, and by what that is known: `not affected yet: …`,
+    /// `affected: …`, `cannot be said: …`. Empty in alerts of older versions.
+    #[serde(default)]
+    pub users: String,
+    /// When the numbers of causes and steps were taken, where that is before `at`: what is seen
+    /// near the onset names a cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_at: Option<Timestamp>,
     /// The findings, strongest first.
     pub signals: Vec<MovedSignal>,
     /// Changes near the onset, in order of time.

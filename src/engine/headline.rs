@@ -2,13 +2,11 @@
 
 use crate::engine::Engine;
 use crate::engine::alert::{MovedSignal, NOT_EXPLAINED, State};
-use crate::engine::diagnose::{CLEAR_MIN, UNEXPLAINED, one_of_its_kind, rests_on};
+use crate::engine::diagnose::{CLEAR_MIN, FELT, UNEXPLAINED, is_call, one_of_its_kind, rests_on};
 use crate::engine::lifecycle::{Incident, Kind};
 use crate::format;
 use crate::rules::{Cause, Evidence, Role, See};
 
-/// Roles in which a caller or a person feels trouble.
-const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
 /// Signals named that a cause does not explain.
 const UNEXPLAINED_MAX: usize = 3;
 
@@ -66,8 +64,15 @@ impl Engine {
         }
         let blamed = leading.culprit.service.as_str();
         let called = Some(blamed).filter(|blamed| *blamed != incident.service);
+        // A call to what is in trouble itself shows that trouble, and no other.
+        let ails = |name: &String| name == blamed || signals.iter().any(|s| s.service == *name);
+        let calls_trouble = |signal: &MovedSignal| {
+            Role::from_name(&signal.role).is_some_and(is_call) && signal.labels.values().any(ails)
+        };
         let mut left: Vec<String> = Vec::new();
-        for signal in signals.iter().filter(|signal| !is_explained(cause, called, signal)) {
+        for signal in
+            signals.iter().filter(|s| !is_explained(cause, called, s) && !calls_trouble(s))
+        {
             let effect = effect(signal);
             if !left.contains(&effect) && left.len() < UNEXPLAINED_MAX {
                 left.push(effect);
@@ -83,9 +88,9 @@ fn effect(signal: &MovedSignal) -> String {
         Some(role) if role != Role::Custom => role.name().replace('_', " "),
         _ => signal.signal.clone(),
     };
-    let told = |value: f64| format::value(value, signal.unit.as_deref());
-    match signal.now.map(told).zip(signal.expected.map(told)) {
-        Some((now, usual)) if now != usual => {
+    let told = |(now, usual)| format::pair([now, usual], signal.unit.as_deref());
+    match signal.now.zip(signal.expected).map(told) {
+        Some([now, usual]) if now != usual => {
             format!("{} {what} {now} (usually {usual})", signal.service)
         }
         _ => format!("{} {what} {}", signal.service, signal.direction),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
 use super::baseline::Load;
+use super::breakdown::NOTHING_KNOWN;
 use super::changes;
 use super::correlate::Finding;
 use super::detect::drift::Direction;
@@ -46,9 +47,17 @@ impl Engine {
             .filter(|_| state != State::Resolved);
         let mut checked = incident.diagnosis.checked.clone();
         checked.extend(self.unexplaining(incident));
+        let named = !incident.diagnosis.causes.is_empty();
         let mut causes = incident.diagnosis.causes.clone();
-        if let Some(leading) = causes.first_mut().filter(|_| state != State::Resolved) {
-            leading.against.extend(self.unexplained(incident, &signals));
+        if let Some(leading) = causes.first_mut() {
+            let unlearned = self.unlearned(incident);
+            let known = |line: &String| line.starts_with(NOTHING_KNOWN);
+            if !leading.unknown.iter().any(known) {
+                leading.unknown.splice(0..0, unlearned);
+            }
+            if state != State::Resolved {
+                leading.against.extend(self.unexplained(incident, &signals));
+            }
         }
         Alert {
             schema: SCHEMA.to_owned(),
@@ -62,6 +71,8 @@ impl Engine {
             services: incident.services.iter().cloned().collect(),
             title: self.title(incident, state, &signals),
             causes,
+            users: self.users(incident, at),
+            named_at: Some(incident.diagnosis.at).filter(|_| named).filter(|named| *named < now),
             signals,
             changes: self.changes_near(incident, &found, now),
             forecast,

@@ -68,6 +68,7 @@ mod scores;
 pub mod silent;
 pub mod snapshot;
 pub mod stand;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::alert::BreakdownValue;
-use super::breakdown::{Dominant, Known, Topic};
+use super::breakdown::{Dominant, Known, Topic, nothing_known};
 use super::correlate::{Trouble, WEAK_MIN};
 use super::detect::budget::Standing;
 use super::grid::block_start;
@@ -133,25 +133,26 @@ impl Engine {
             .collect()
     }
 
-    /// What was looked up by label and explains nothing, and what could not be looked up.
+    /// What was looked up by label and explains nothing.
     pub(super) fn unexplaining(&self, incident: &Incident) -> Vec<String> {
         let lines = self.known_about(incident).filter_map(|known| {
             let Question { signal, service, label, .. } = &known.question;
             let rule = self.rules.signals.iter().find(|rule| rule.name == *signal)?;
-            let what = rule.subject();
-            match &known.division {
-                Ok(division) if !division.explaining.is_empty() => None,
-                Ok(division) => {
-                    let count = division.values;
-                    let values = if count == 1 { "value" } else { "values" };
-                    Some(format!(
-                        "{what} of {service} by {label}: no single value explains it ({count} {values})"
-                    ))
-                }
-                Err(reason) => Some(format!("{what} of {service} by {label}: {reason}")),
-            }
+            let what = rule.divided();
+            let division = known.division.as_ref().ok().filter(|d| d.explaining.is_empty())?;
+            let count = division.values;
+            let values = if count == 1 { "value" } else { "values" };
+            Some(format!(
+                "{what} of {service} by {label}: no single value explains it ({count} {values})"
+            ))
         });
         lines.take(LINES_MAX).collect()
+    }
+
+    /// By which labels nothing is known of an incident.
+    pub(super) fn unlearned(&self, incident: &Incident) -> Vec<String> {
+        let known: Vec<&Known> = self.known_about(incident).collect();
+        nothing_known(known.into_iter())
     }
 
     fn known_about<'a>(&'a self, incident: &'a Incident) -> impl Iterator<Item = &'a Known> {

@@ -129,6 +129,7 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
             "began": format!("{}, {}", view.began, view.began_range),
             "cause": cause.map_or("no clear cause".to_owned(), |c| format!("{}: {}", c.name, c.culprit)),
             "how sure": leading.map(|c| format!("{} ({})", c.likelihood, c.probability)),
+            "users": view.users,
             "time left": view.left,
             "also": view.others,
             "why": leading.map(|c| &c.supports),

@@ -169,7 +169,7 @@ fn facts(case: &Case<'_>, watched: &Watched, noticed: Option<Noticed>) -> Vec<Fa
         let value = if earliest == latest {
             with_lead(shown.started_at)
         } else {
-            format!("{}, between {earliest} and {latest}", with_lead(shown.started_at))
+            format!("{}, uncertain: between {earliest} and {latest}", with_lead(shown.started_at))
         };
         facts.push(Fact { name: "Began", value });
     }

@@ -182,6 +182,8 @@ fn nothing(service: String, at: Timestamp) -> Alert {
         changes: Vec::new(),
         forecast: None,
         breakdown: Vec::new(),
+        users: String::new(),
+        named_at: None,
         steps: Steps::default(),
         checked: Vec::new(),
         links: std::collections::BTreeMap::new(),

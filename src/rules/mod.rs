@@ -110,7 +110,17 @@ impl Signal {
     /// What its values are called to people: by its role, or by its own name where the role says
     /// nothing.
     pub fn subject(&self) -> &str {
-        if self.role == Role::Custom { &self.name } else { self.role.name() }
+        if self.role == Role::Custom { &self.name } else { self.role.words() }
+    }
+
+    /// What is divided among the values of its breakdown's labels, which adds up: of latencies the
+    /// time that is spent.
+    pub fn divided(&self) -> &str {
+        if matches!(self.role, Role::Latency | Role::LatencyTypical) {
+            "time spent"
+        } else {
+            self.subject()
+        }
     }
 }
 

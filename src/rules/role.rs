@@ -132,6 +132,26 @@ impl Role {
         Self::ALL.iter().copied().find(|role| role.name() == name)
     }
 
+    /// What a person calls it in a sentence, of a service: `pool wait` of checkout. That of calls is
+    /// of the calls.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::LatencyTypical => "typical latency",
+            Self::PoolWait => "pool wait",
+            Self::PoolUse => "pool use",
+            Self::QueueAge => "queue age",
+            Self::QueueDepth => "queue depth",
+            Self::DependencyLatency => "latency of calls",
+            Self::DependencyErrors => "errors of calls",
+            Self::Throttled => "throttled calls",
+            Self::LockWait => "lock wait",
+            Self::CacheHit => "cache hits",
+            Self::LogVolume => "log volume",
+            Self::ConfigVersion => "config version",
+            own => own.name(),
+        }
+    }
+
     /// Roles that set the scene and are never findings: how much work arrives is not a fault.
     pub const fn is_context(self) -> bool {
         matches!(self, Self::Traffic | Self::Attempts | Self::Version | Self::ConfigVersion)
@@ -154,5 +174,6 @@ mod tests {
             assert_eq!(Role::from_name(role.name()), Some(role));
         }
         assert_eq!(Role::from_name("latencies"), None);
+        assert!(Role::ALL.iter().all(|role| !role.words().contains('_')), "for people");
     }
 }

@@ -8,7 +8,7 @@ use super::Role;
 use crate::problem::{At, Problem, Table, did_you_mean, quoted};
 
 /// The facts of an incident that steps can name.
-pub const STEP_FACTS: [&str; 14] = [
+pub const STEP_FACTS: [&str; 15] = [
     "service",
     "culprit",
     "dependency",
@@ -21,12 +21,13 @@ pub const STEP_FACTS: [&str; 14] = [
     "services",
     "peer",
     "roles",
+    "levels",
     "queries",
     "seen_before",
 ];
 
 /// Facts that are maps by role.
-const BY_ROLE: [&str; 2] = ["roles", "queries"];
+const BY_ROLE: [&str; 3] = ["roles", "levels", "queries"];
 
 /// Reports a template that does not compile, and facts in it that will always be empty.
 pub(super) fn check_step(table: &Table<'_>, key: &'static str, text: &At<&str>) {

@@ -66,5 +66,6 @@ pub(crate) const STAGES: &[&[&str]] = &[
         "silent",
         "snapshot",
         "stand",
+        "users",
     ],
 ];

@@ -166,6 +166,107 @@ fn a_tired_reader_gets_the_strongest_reasons_and_a_machine_all() {
 }
 
 #[test]
+fn what_to_do_comes_before_what_not_to_do_and_nobody_is_left_without_a_check() {
+    for name in ["firing", "updated"] {
+        let mut alert = sample(name);
+        alert.steps.verify = (1..=4).map(|n| format!("Check {n}.")).collect();
+        let Message { text, html, .. } = message(&alert, alert.at);
+        let html = html.unwrap();
+        let order =
+            ["First ten minutes", "Fix", "Verify", "Avoid", "Signals", "Checked and normal"];
+        for (shown, order) in
+            [(&text, order.map(str::to_uppercase)), (&html, order.map(str::to_owned))]
+        {
+            let places: Vec<usize> = order
+                .iter()
+                .map(|head| {
+                    let heading = [format!("\n{head}\n"), format!(">{head}</h2>")];
+                    heading
+                        .iter()
+                        .find_map(|one| shown.find(one))
+                        .unwrap_or_else(|| panic!("{head}"))
+                })
+                .collect();
+            assert!(places.is_sorted(), "{places:?} {shown}");
+            assert!(shown.contains("Check 2."), "{shown}");
+            assert_eq!(shown.contains("Check 4."), name == "firing", "{shown}");
+        }
+    }
+}
+
+#[test]
+fn of_what_is_normal_the_most_telling_is_told() {
+    let mut alert = sample("firing");
+    alert.checked = (1..=9).map(|n| format!("role {n}: 5")).collect();
+    let Message { text, html, .. } = message(&alert, alert.at);
+    assert!(text.contains("NORMAL\n  role 1: 5\n  role 2: 5\n  role 3: 5\n  and 6 more\n"));
+    assert_eq!(html.unwrap().matches(">role ").count(), 3);
+}
+
+#[test]
+fn whether_users_are_affected_stands_at_the_top() {
+    let mut alert = sample("firing");
+    "not affected yet: errors of checkout 0.03%, as usual".clone_into(&mut alert.users);
+    let Message { text, html, .. } = message(&alert, alert.at);
+    for shown in [text.as_str(), html.unwrap().as_str()] {
+        let users = shown.find("errors of checkout 0.03%").unwrap();
+        assert!(shown.find("Cause").unwrap() < users, "{shown}");
+        assert!(users < shown.to_lowercase().find("first ten minutes").unwrap(), "{shown}");
+    }
+    for chat in ["chat.slack", "chat.md", "chat.telegram", "chat.teams", "chat.txt"] {
+        let source = BUILT_IN.iter().find(|(name, _)| *name == chat).unwrap().1;
+        assert!(source.contains("{{ a.users }}"), "{chat}");
+    }
+    alert.users.clear();
+    assert!(!message(&alert, alert.at).text.contains("Users "), "nothing where nothing is known");
+}
+
+#[test]
+fn a_sure_cause_names_its_next_best_rival_in_one_line() {
+    let mut alert = sample("firing");
+    let rival = "bad deploy: payments (version v41); against it: instances on v40";
+    assert!(!message(&alert, alert.at).text.contains("What else it could be"));
+    (alert.causes[0].probability, alert.causes[1].probability) = (0.97, 0.004);
+    let view = View::new(&alert, alert.at);
+    assert!(view.rival.unwrap().starts_with(&format!("under 1% {rival}")));
+    assert_eq!(view.causes.len(), 1);
+    let Message { text, html, .. } = message(&alert, alert.at);
+    assert_eq!(text.matches("What else it could be: under 1% bad deploy").count(), 1, "{text}");
+    assert!(html.unwrap().contains("What else it could be</strong>: under 1% bad deploy"));
+}
+
+#[test]
+fn numbers_that_were_taken_earlier_say_when() {
+    let mut alert = sample("updated");
+    assert!(!message(&alert, alert.at).text.contains("numbers here"));
+    alert.named_at = Some(alert.at - Span::from_mins(31));
+    let Message { text, html, .. } = message(&alert, alert.at);
+    let clock = View::new(&alert, alert.at).named_at.unwrap();
+    for shown in [text, html.unwrap()] {
+        let line = format!("numbers here and in the steps are those of {clock}");
+        assert!(shown.contains(&line), "{shown}");
+    }
+}
+
+#[test]
+fn a_percentile_has_no_parts() {
+    let alert = sample("firing");
+    let told = View::new(&alert, alert.at).breakdown;
+    assert_eq!(told, ["tenant acme: 83% of the time spent (http-latency-p99), usually 21%"]);
+}
+
+#[test]
+fn values_beside_each_other_are_in_one_unit() {
+    let mut alert = sample("firing");
+    let signal = &mut alert.signals[0];
+    (signal.now, signal.expected) = (Some(0.0639), Some(1.45e-4));
+    signal.unit = Some("per second".to_owned());
+    let view = View::new(&alert, alert.at);
+    let told = [&view.signals[0].now, &view.signals[0].expected];
+    assert_eq!(told, ["3.83 per minute", "0.0087 per minute"]);
+}
+
+#[test]
 fn how_sure_is_told_in_words_and_as_a_number() {
     let mut alert = sample("firing");
     for (probability, told) in
@@ -251,7 +352,10 @@ fn times_are_those_of_the_reader() {
     assert!(subject.contains("since 03:12 CET"), "{subject}");
     for shown in [text, html.unwrap()] {
         let shown = shown.replace('\n', " ").replace("  ", "");
-        assert!(shown.contains("03:12 CET (18m ago), between 03:06 CET and 03:18 CET"), "{shown}");
+        assert!(
+            shown.contains("03:12 CET (18m ago), uncertain: between 03:06 CET and 03:18 CET"),
+            "{shown}"
+        );
         assert!(shown.contains("crosses its objective at 06:40 CET (in 3h10m)"), "{shown}");
         // What stands in the alert as text was written in its own zone.
         assert_eq!(shown.matches("UTC").count(), alert.to_json().matches("UTC").count());

@@ -184,6 +184,8 @@ mod tests {
             changes: vec![],
             forecast: None,
             breakdown: vec![],
+            users: String::new(),
+            named_at: None,
             steps: Steps::default(),
             checked: vec![],
             links: std::collections::BTreeMap::new(),

@@ -60,10 +60,10 @@ fn levels(value: &LabelValue) -> Levels {
     Levels { before: value.before, since: value.since }
 }
 
-/// Why values cannot be told apart.
+/// Why values cannot be told apart, as the end of a sentence.
 pub(super) const fn inseparable(values: &[LabelValue]) -> &'static str {
     match values {
-        [] => "there is no value",
+        [] => "no query gives it",
         [_] => "there is one value alone",
         _ => "there is nothing in any of them",
     }

@@ -40,6 +40,8 @@ const TIMES_MAX: u32 = 4;
 const KEPT: Span = Span::from_hours(2);
 /// Things asked about that are remembered; beyond, the ones asked longest ago are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
+/// How a line begins that says by which labels nothing is known.
+pub const NOTHING_KNOWN: &str = "nothing is known by ";
 /// Characters of a reason that a backend gives.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -73,7 +75,8 @@ struct Asked {
 pub struct Known {
     /// What was asked.
     pub question: Question,
-    /// What came of it, or why nobody knows: the backend did not say, or it cannot be told apart.
+    /// What came of it, or why nobody knows, as the end of a sentence: the backend did not say, or
+    /// its values cannot be told apart.
     pub division: Result<Division, String>,
 }
 
@@ -187,12 +190,13 @@ impl Breakdowns {
         let signal = rules.signals.iter().find(|signal| signal.name == question.signal);
         let (Some(signal), Some(asked)) = (signal, self.about.get_mut(&subject)) else { return };
         let division = match &answer.values {
-            Ok(values) => divide(signal, &question, values)
-                .ok_or_else(|| format!("cannot be told apart: {}", inseparable(values))),
+            Ok(values) => {
+                divide(signal, &question, values).ok_or_else(|| inseparable(values).to_owned())
+            }
             Err(reason) => {
                 // The backend's own words, which may be a page of HTML.
                 let reason = one_line(reason, REASON_CHARS_MAX);
-                Err(format!("could not be looked up ({reason})"))
+                Err(format!("it could not be looked up ({reason})"))
             }
         };
         let was_known = asked.known.as_ref().is_some_and(|known| known.division.is_ok());
@@ -214,9 +218,39 @@ impl Breakdowns {
     }
 
     /// What is known about a service, in order of signal and label.
-    pub fn known<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Known> {
+    pub fn known<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Known> + Clone {
         let about = self.about.iter().filter(move |(subject, _)| subject.service == service);
         about.filter_map(|(_, asked)| asked.known.as_ref())
+    }
+}
+
+/// The labels by which nothing is known, a line for each reason: `nothing is known by tenant or
+/// route: no query gives it`. What is known of one signal is known by that label.
+pub fn nothing_known<'a>(all: impl Iterator<Item = &'a Known> + Clone) -> Vec<String> {
+    let answered: BTreeSet<&str> =
+        all.clone().filter(|k| k.division.is_ok()).map(|k| k.question.label.as_str()).collect();
+    let mut labels: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for known in all {
+        let (label, Err(reason)) = (known.question.label.as_str(), &known.division) else {
+            continue;
+        };
+        let told = labels.values().any(|told| told.contains(&label));
+        if !told && !answered.contains(label) {
+            labels.entry(reason).or_default().push(label);
+        }
+    }
+    let line = |(reason, labels): (&str, Vec<&str>)| {
+        format!("{NOTHING_KNOWN}{}: {reason}", alternatives(&labels))
+    };
+    labels.into_iter().map(line).collect()
+}
+
+/// `tenant, route or version`.
+pub fn alternatives(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 

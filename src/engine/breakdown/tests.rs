@@ -189,13 +189,13 @@ fn what_many_have_together_is_never_to_blame() {
 #[test]
 fn values_that_cannot_be_told_apart_say_why() {
     for (levels, why) in [
-        (&[][..], "there is no value"),
+        (&[][..], "no query gives it"),
         (&[("a", 1.0, 9.0)][..], "there is one value alone"),
         (&[("a", 0.0, 0.0), ("b", 0.0, 0.0)][..], "there is nothing in any of them"),
     ] {
         let mut breakdowns = Breakdowns::default();
         let known = answered(&mut breakdowns, ("errors", 60), Ok(values(levels)));
-        assert_eq!(known.division, Err(format!("cannot be told apart: {why}")));
+        assert_eq!(known.division, Err(why.to_owned()));
     }
 }
 
@@ -204,7 +204,7 @@ fn what_a_backend_says_is_one_short_line() {
     let page = format!("<html>\n\u{1b}[31m502{}", " bad".repeat(1_000));
     let known = answered(&mut Breakdowns::default(), ("errors", 60), Err(page));
     let reason = known.division.unwrap_err();
-    assert!(reason.starts_with("could not be looked up (<html> [31m502 bad"), "{reason}");
+    assert!(reason.starts_with("it could not be looked up (<html> [31m502 bad"), "{reason}");
     assert!(reason.chars().count() < 250 && !reason.contains(['\n', '\u{1b}']), "{reason}");
 }
 
@@ -212,7 +212,7 @@ fn what_a_backend_says_is_one_short_line() {
 fn a_failure_is_known_but_takes_nothing_back() {
     let mut breakdowns = Breakdowns::default();
     let failed = answered(&mut breakdowns, ("errors", 60), Err("no answer".to_owned()));
-    assert_eq!(failed.division, Err("could not be looked up (no answer)".to_owned()));
+    assert_eq!(failed.division, Err("it could not be looked up (no answer)".to_owned()));
     let levels = [("acme", 2.0, 30.0), ("beta", 4.0, 4.1)];
     let known = answered(&mut breakdowns, ("errors", 70), Ok(values(&levels)));
     let still = answered(&mut breakdowns, ("errors", 80), Err("no answer".to_owned()));

@@ -1,6 +1,8 @@
 //! Whether one value of a label holds far more than its usual share.
 
-use crate::engine::breakdown::{Dominant, Known, toward_trouble};
+use std::collections::BTreeSet;
+
+use crate::engine::breakdown::{Dominant, Known, alternatives, nothing_known, toward_trouble};
 use crate::engine::detect::drift::Direction;
 use crate::engine::diagnose::evidence::Looked;
 use crate::engine::diagnose::scene::Scene;
@@ -13,7 +15,7 @@ use crate::series::Labels;
 pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> Looked {
     if let Some((known, signal, dominant)) = dominating(scene, of, label) {
         let (share, usual) = (format::share(dominant.share), format::share(dominant.usual_share));
-        let (label, what, root) = (&known.question.label, signal.subject(), &scene.root);
+        let (label, what, root) = (&known.question.label, signal.divided(), &scene.root);
         let value = &dominant.value;
         let text = match dominant.direction {
             Direction::Up => {
@@ -26,24 +28,24 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
         let names = Labels::from([(known.question.label.clone(), dominant.value.clone())]);
         return Looked { names, ..Looked::new(Some(true), text) };
     }
-    let subject = subject(scene, of, label);
-    let mut known = looked_up(scene, of, label).peekable();
-    if known.peek().is_none() {
+    let known = || looked_up(scene, of, label).map(|(known, _)| known);
+    if known().next().is_none() {
         // Where it can be, it is asked for as soon as the trouble is near.
         let can_be = scene.rules.signals.iter().any(|signal| {
             let by = signal.breakdown.as_ref().filter(|_| of.is_none_or(|of| signal.role == of));
             by.is_some_and(|b| label.is_none_or(|label| b.by.iter().any(|known| known == label)))
         });
-        return if can_be { Looked::idle() } else { Looked::unmeasured(subject) };
+        return if can_be { Looked::idle() } else { Looked::unmeasured(subject(of, label)) };
     }
-    let mut why = String::new();
-    for (known, _) in known {
-        match &known.division {
-            Ok(_) => return Looked::new(Some(false), format!("{subject}: no value stands out")),
-            Err(reason) => why.clone_from(reason),
-        }
+    let answered = known().filter(|known| known.division.is_ok());
+    let labels: BTreeSet<&str> = answered.map(|known| known.question.label.as_str()).collect();
+    if labels.is_empty() {
+        return Looked::new(None, nothing_known(known()).join("; "));
     }
-    Looked::new(None, format!("{subject}: {why}"))
+    let labels: Vec<&str> = labels.into_iter().collect();
+    let by = of.map_or_else(String::new, |of| format!(" in {}", of.words()));
+    let text = format!("no {} of {} stands out{by}", alternatives(&labels), scene.root);
+    Looked::new(Some(false), text)
 }
 
 /// The label and the value that hold the most beyond their usual share.
@@ -73,7 +75,7 @@ fn looked_up<'a>(
     scene: &'a Scene<'_>,
     of: Option<Role>,
     label: Option<&str>,
-) -> impl Iterator<Item = (&'a Known, &'a Signal)> {
+) -> impl Iterator<Item = (&'a Known, &'a Signal)> + Clone {
     let (breakdowns, rules, onset) = (scene.breakdowns, scene.rules, scene.onset);
     breakdowns.known(&scene.root).filter_map(move |known| {
         let signal = rules.signals.iter().find(|s| s.name == known.question.signal)?;
@@ -84,7 +86,7 @@ fn looked_up<'a>(
     })
 }
 
-fn subject(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> String {
-    let of = of.map_or("signals", Role::name);
-    format!("{of} of {} by {}", scene.root, label.unwrap_or("any label"))
+fn subject(of: Option<Role>, label: Option<&str>) -> String {
+    let of = of.map_or("any signal", Role::words);
+    format!("{of} by {}", label.unwrap_or("any label"))
 }

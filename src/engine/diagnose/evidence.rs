@@ -133,7 +133,7 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
         return Looked::new(seen, movement(scene, strongest.tracked, strongest.score));
     }
     let unit = scene.rules.signals[strongest.tracked.signal].unit.as_deref();
-    let now = format::optional(strongest.tracked.latest, unit);
+    let now = format::optional(scene.stands_at(strongest.tracked), unit);
     let name = describe(strongest.tracked);
     Looked::new(None, format!("{name} moved too little to say: {now}"))
 }
@@ -147,22 +147,24 @@ pub(super) fn silent_role(scene: &Scene<'_>, view: View, role: Role, is: RoleSta
         }
         (Some(tracked), _) => Looked::new(None, format!("{} is silent", describe(tracked))),
         (None, _) if scene.series_of(view, role).next().is_some() => {
-            Looked::new(None, format!("{role} of {}: watched for too short a time", scene.root))
+            let what = role.words();
+            Looked::new(None, format!("{what} of {}: watched for too short a time", scene.root))
         }
-        (None, _) => Looked::unmeasured(role.name()),
+        (None, _) => Looked::unmeasured(role.words()),
     }
 }
 
-/// A series and where it stands: `latency of web rose to 420 ms (usual 310 ms) since 02:12 UTC`.
+/// A series and where it stands: `latency of web rose to 420 ms (usual 310 ms) since 02:12 UTC`,
+/// `cpu of web: 11%, as usual`.
 pub(super) fn movement(scene: &Scene<'_>, tracked: &Tracked, score: f64) -> String {
     let unit = scene.rules.signals[tracked.signal].unit.as_deref();
     let name = describe(tracked);
     if score.abs() < MOVED_MIN {
-        return format!("{name} is as usual: {}", format::optional(tracked.latest, unit));
+        return format!("{name}: {}, as usual", format::optional(scene.stands_at(tracked), unit));
     }
-    let now = format::optional(scene.moved_to(tracked), unit);
-    let usual =
-        scene.expected(tracked).map_or_else(|| "not known".to_owned(), |e| format::value(e, unit));
+    let expected = scene.expected(tracked);
+    let [now, usual] = format::optional_pair([scene.moved_to(tracked), expected], unit);
+    let usual = if expected.is_some() { usual } else { "not known".to_owned() };
     let way = if score > 0.0 { Direction::Up } else { Direction::Down };
     let verb = if score > 0.0 { "rose to" } else { "fell to" };
     let since = tracked.drift.onset(way).map_or_else(String::new, |onset| {
@@ -178,7 +180,7 @@ fn order(scene: &Scene<'_>, view: View, roles: (Role, Role), within: Span) -> Lo
         let blind = |role: &Role| scene.series_of(view, *role).next().is_none();
         let unmeasured = [first, then].into_iter().find(blind);
         // What did not move is told where a cause asks for it.
-        return unmeasured.map_or_else(Looked::idle, |role| Looked::unmeasured(role.name()));
+        return unmeasured.map_or_else(Looked::idle, |role| Looked::unmeasured(role.words()));
     };
     // Onsets have widths: the order is denied only where these exclude each other.
     let overlap = a[0] <= b[2] && b[0] <= a[2];
@@ -190,6 +192,7 @@ fn order(scene: &Scene<'_>, view: View, roles: (Role, Role), within: Span) -> Lo
         Some(false)
     };
     let lag = (b[1] - a[1]).rough();
+    let [first, then] = [first, then].map(Role::words);
     let apart = (b[1] - a[1]).as_millis().abs();
     let text = if apart <= TIE.as_millis() {
         format!("{first} and {then} began to move together")

@@ -26,9 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Culprit, NamedCause};
 use crate::engine::past::{Trace, mark};
-use crate::rules::{Cause, Steps};
+use crate::rules::{Cause, Role, Steps};
+use crate::time::Timestamp;
 
 pub use crate::rules::UNEXPLAINED;
+pub(super) use scene::{FELT, MOVED_MIN, is_call};
 pub use scene::{Scene, View};
 pub use weights::{one_of_its_kind, rests_on};
 
@@ -46,6 +48,8 @@ const CLEAR_RATIO: f64 = 1.5;
 const TEMPERATURE: f64 = 0.75;
 /// Evidence that says less than this is weighed and not told.
 const TOLD_MIN: f64 = 0.15;
+/// A cause less probable than this is not told, unless it is the next best.
+const TOLD_FROM: f64 = 0.01;
 /// Causes told in an alert, at most.
 const CAUSES_TOLD: usize = 4;
 
@@ -60,6 +64,8 @@ pub struct Diagnosis {
     pub title: String,
     /// The leading cause's steps, filled in.
     pub steps: Steps,
+    /// When its numbers were taken.
+    pub at: Timestamp,
     /// What was looked at and found normal.
     pub checked: Vec<String>,
     /// What the incident looked like: for those that come later.
@@ -100,9 +106,11 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
     let Some(leading) = ranked.first().map(|&(i, _)| &suspects[i]) else {
         return Diagnosis::default();
     };
+    // The next best is named however improbable: who reads wonders what else it could be.
+    let rival = ranked.iter().skip(1).map(|&(i, _)| i).find(|&i| !honest(i));
     let causes = ranked
         .iter()
-        .filter(|(_, probability)| *probability >= 0.01)
+        .filter(|(i, probability)| *probability >= TOLD_FROM || Some(*i) == rival)
         .take(CAUSES_TOLD)
         .map(|&(i, probability)| named(&suspects, i, probability))
         .collect();
@@ -113,9 +121,16 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
         causes,
         title: title(leading, &scene.root),
         steps,
-        checked: scene.checked(),
+        at: scene.now,
+        checked: scene.checked(&in_question(&ranked, &suspects)),
         trace: trace(scene, &suspects),
     }
+}
+
+/// The roles that the causes speak of, those of the most probable first.
+fn in_question(ranked: &[(usize, f64)], suspects: &[Suspect<'_>]) -> Vec<Role> {
+    let evidence = ranked.iter().flat_map(|&(i, _)| &suspects[i].cause.evidence);
+    evidence.flat_map(|piece| rests_on(&piece.see)).collect()
 }
 
 fn trace(scene: &Scene<'_>, suspects: &[Suspect<'_>]) -> Trace {

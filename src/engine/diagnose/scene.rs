@@ -27,6 +27,8 @@ pub(crate) const NORMAL_MAX: f64 = 1.0;
 const UNSURE: f64 = 1.5;
 /// From this score on a move is a fact, however small.
 const SURE_MIN: f64 = 4.0;
+/// Roles in which a caller or a person feels trouble.
+pub(crate) const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
 /// What was checked is told in at most this many lines.
 const CHECKED_MAX: usize = 12;
 
@@ -149,7 +151,13 @@ impl<'a> Scene<'a> {
 
     /// What a series that has moved stands at, in its own unit.
     pub(crate) fn moved_to(&self, tracked: &Tracked) -> Option<f64> {
-        tracked.events(self.load_of(tracked)).or(tracked.latest)
+        tracked.events(self.load_of(tracked)).or_else(|| self.stands_at(tracked))
+    }
+
+    /// What a series stands at, in its own unit: over the newest block, as in the alert's signals.
+    pub(crate) fn stands_at(&self, tracked: &Tracked) -> Option<f64> {
+        let of_block = tracked.history.at(self.at.0);
+        Some(of_block).filter(|value| value.is_finite()).or(tracked.latest)
     }
 
     fn load_of(&self, tracked: &Tracked) -> Load {
@@ -201,9 +209,15 @@ impl<'a> Scene<'a> {
         ranges.min_by_key(|range| range[1] - range[0]).unwrap_or(self.onset_range)
     }
 
-    /// Signals of the root that were looked at and are inside their baselines.
-    pub fn checked(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self
+    /// Signals of the root that were looked at and are inside their baselines, the most telling
+    /// first: what is felt, then what the causes speak of, in the order of `suspected`.
+    pub fn checked(&self, suspected: &[Role]) -> Vec<String> {
+        let rank = |role: Role| {
+            let among = |roles: &[Role]| roles.iter().position(|&known| known == role);
+            let felt = among(&FELT);
+            felt.or_else(|| among(suspected).map(|place| FELT.len() + place)).unwrap_or(usize::MAX)
+        };
+        let mut lines: Vec<(usize, String)> = self
             .tracks
             .iter()
             .filter(|t| t.series.service == self.root && t.apart.is_none())
@@ -214,14 +228,13 @@ impl<'a> Scene<'a> {
             })
             .map(|tracked| {
                 let unit = self.rules.signals[tracked.signal].unit.as_deref();
-                let now = format::optional(tracked.latest, unit);
-                format!("{} is as expected: {now}", describe(tracked))
+                let now = format::optional(self.stands_at(tracked), unit);
+                (rank(tracked.role), format!("{}: {now}", describe(tracked)))
             })
             .collect();
         lines.sort();
         lines.dedup();
-        lines.truncate(CHECKED_MAX);
-        lines
+        lines.into_iter().map(|(_, line)| line).take(CHECKED_MAX).collect()
     }
 
     /// The `limit` changes of the incident's services that are nearest to its onset, in order.
@@ -291,13 +304,13 @@ pub(crate) const fn is_call(role: Role) -> bool {
     )
 }
 
-/// A series in words: `dependency_latency of checkout to payments`, `latency of web (web-2)`.
+/// A series in words: `latency of calls from checkout to payments`, `latency of web (web-2)`.
 pub(crate) fn describe(tracked: &Tracked) -> String {
     let series = &tracked.series;
-    let mut text = format!("{} of {}", tracked.role, series.service);
-    if tracked.role == Role::Custom {
-        text = format!("{} of {}", series.signal, series.service);
-    }
+    let what = if tracked.role == Role::Custom { &series.signal } else { tracked.role.words() };
+    let of_calls = matches!(tracked.role, Role::DependencyLatency | Role::DependencyErrors);
+    let of = if of_calls { "from" } else { "of" };
+    let mut text = format!("{what} {of} {}", series.service);
     if let Some(dependency) = &series.dependency {
         text.push_str(" to ");
         text.push_str(dependency);

@@ -7,13 +7,17 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use crate::engine::alert::Culprit;
+use crate::engine::breakdown::toward_trouble;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::scene::Scene;
+use crate::engine::diagnose::evidence::movement;
+use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View};
 use crate::engine::diagnose::{dominance, recurrence};
+use crate::engine::grid::block_start;
 use crate::engine::track::Tracked;
 use crate::format;
-use crate::rules::{Role, Steps};
+use crate::rules::{Role, Steps, Worse};
+use crate::time::Timestamp;
 
 /// Instructions a template may take: steps are short, a loop over thousands is a mistake.
 const FUEL: u64 = 50_000;
@@ -36,6 +40,7 @@ struct Facts {
     services: Vec<String>,
     peer: String,
     roles: BTreeMap<&'static str, Moved>,
+    levels: BTreeMap<&'static str, String>,
     queries: BTreeMap<&'static str, String>,
     seen_before: String,
 }
@@ -89,19 +94,32 @@ pub(super) fn fill(steps: &Steps, scene: &Scene<'_>, about: (&str, &Culprit)) ->
 fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
     let mut roles = BTreeMap::new();
     let mut queries = BTreeMap::new();
-    for finding in &scene.findings {
-        let tracked = &scene.tracks[finding.place];
-        if tracked.apart.is_some() {
-            continue;
-        }
+    let mut all: Vec<Move<'_>> = scene.findings.iter().map(|f| Move::of(scene, f)).collect();
+    all.extend(scene.views().into_iter().flat_map(|view| quiet_moves(scene, view)));
+    all.retain(|one| one.tracked.apart.is_none());
+    // Stable: of a service the strongest first.
+    all.sort_by_key(|one| whose(scene, culprit, one.tracked));
+    for one in all {
+        let role = one.tracked.role.name();
         // A step that prints the numbers of a role prints the query that gave them.
-        queries.entry(tracked.role.name()).or_insert_with(|| query_of(scene, tracked));
-        roles.entry(tracked.role.name()).or_insert_with(|| moved(scene, finding));
+        queries.entry(role).or_insert_with(|| query_of(scene, one.tracked));
+        roles.entry(role).or_insert_with(|| {
+            let mut fact = moved(scene, &one);
+            if whose(scene, culprit, one.tracked) == Whose::Other {
+                fact.now = format!("{} at {}", fact.now, fact.service);
+            }
+            fact
+        });
     }
+    let mut levels = BTreeMap::new();
     for view in scene.views() {
         for &role in Role::ALL {
             if let Some(tracked) = scene.series_of(view, role).next() {
                 queries.entry(role.name()).or_insert_with(|| query_of(scene, tracked));
+            }
+            if let Some(seen) = scene.strongest(view, role) {
+                let told = || movement(scene, seen.tracked, seen.score);
+                levels.entry(role.name()).or_insert_with(told);
             }
         }
     }
@@ -114,13 +132,43 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         value,
         since: scene.clock_time(scene.onset),
         ago: (scene.now - scene.onset).rough(),
-        signals: scene.findings.iter().take(SIGNALS_MAX).map(|f| moved(scene, f)).collect(),
+        signals: scene
+            .findings
+            .iter()
+            .take(SIGNALS_MAX)
+            .map(|finding| moved(scene, &Move::of(scene, finding)))
+            .collect(),
         changes: changes(scene),
         services: scene.members.iter().cloned().collect(),
         peer: odd_peer(scene),
         roles,
+        levels,
         queries,
         seen_before: recurrence::newest_alike(scene),
+    }
+}
+
+/// Whose a series is, as steps about a culprit tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    /// The culprit's, or a call to it.
+    Culprits,
+    /// That of the service in which the trouble begins, where nothing of the culprit is known.
+    Roots,
+    /// Another service's, whose numbers mean nothing without its name.
+    Other,
+}
+
+fn whose(scene: &Scene<'_>, culprit: &Culprit, tracked: &Tracked) -> Whose {
+    let series = &tracked.series;
+    let blamed = [series.service.as_str(), series.dependency.as_deref().unwrap_or_default()];
+    let knows_culprit = scene.services.contains_key(&culprit.service);
+    if blamed.contains(&culprit.service.as_str()) {
+        Whose::Culprits
+    } else if series.service == scene.root && !knows_culprit {
+        Whose::Roots
+    } else {
+        Whose::Other
     }
 }
 
@@ -146,8 +194,35 @@ fn changes(scene: &Scene<'_>) -> Vec<Changed> {
         .collect()
 }
 
-fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
-    let tracked = &scene.tracks[finding.place];
+/// A series that moved, and since when.
+struct Move<'a> {
+    tracked: &'a Tracked,
+    direction: Direction,
+    onset: Timestamp,
+}
+
+impl<'a> Move<'a> {
+    fn of(scene: &Scene<'a>, finding: &Finding) -> Self {
+        let tracked = &scene.tracks[finding.place];
+        Self { tracked, direction: finding.direction, onset: finding.onset }
+    }
+}
+
+/// What moved too little for a finding and is evidence all the same: the strongest of each role,
+/// toward worse.
+fn quiet_moves<'a>(scene: &Scene<'a>, view: View) -> impl Iterator<Item = Move<'a>> {
+    Role::ALL.iter().filter_map(move |&role| {
+        let seen = scene.strongest(view, role).filter(|seen| seen.score.abs() >= MOVED_MIN)?;
+        let direction = if seen.score >= 0.0 { Direction::Up } else { Direction::Down };
+        let worse = scene.rules.signals[seen.tracked.signal].worse;
+        let onset = seen.tracked.drift.onset(direction)?;
+        let is_bad = worse == Worse::Either || direction == toward_trouble(worse);
+        is_bad.then(|| Move { tracked: seen.tracked, direction, onset: block_start(onset.at) })
+    })
+}
+
+fn moved(scene: &Scene<'_>, one: &Move<'_>) -> Moved {
+    let tracked = one.tracked;
     let signal = &scene.rules.signals[tracked.signal];
     let unit = signal.unit.as_deref();
     let (mut labels, mut numbers) =
@@ -156,16 +231,17 @@ fn moved(scene: &Scene<'_>, finding: &Finding) -> Moved {
         labels.insert(label.clone(), farthest.peer.clone());
         numbers = [Some(farthest.value), Some(farthest.others)];
     }
+    let [now, expected] = format::optional_pair(numbers, unit);
     Moved {
         service: tracked.series.service.clone(),
         signal: tracked.series.signal.clone(),
         role: tracked.role.name(),
         labels,
         query: query_of(scene, tracked),
-        now: format::optional(numbers[0], unit),
-        expected: format::optional(numbers[1], unit),
-        onset: scene.clock_time(finding.onset),
-        direction: if finding.direction == Direction::Up { "up" } else { "down" },
+        now,
+        expected,
+        onset: scene.clock_time(one.onset),
+        direction: if one.direction == Direction::Up { "up" } else { "down" },
     }
 }
 

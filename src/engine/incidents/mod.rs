@@ -11,22 +11,19 @@ use super::correlate::{
 };
 use super::detect::budget::{Gear, OVERDRAFT_RATIO, Standing};
 use super::experience::corrected;
-use super::forecast::{forecast, is_near, objective};
+use super::forecast::{forecast, is_near};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset, SILENT_WARNING_BLOCKS};
 use super::maintenance::Planned;
 use super::outcome::{Outcome, Silence};
 use super::service::Service;
 use super::{Engine, calendar};
-use crate::rules::Role;
 use crate::stats::tail::REARM;
 use crate::time::Span;
 
 /// Open incidents at most; beyond, drift joins the newest of its kind, and what finds none is told in
 /// the report.
 const INCIDENTS_MAX: usize = 1_000;
-/// Users are affected when this many blocks in a row are beyond the objective: a quarter hour.
-const AFFECTED_BLOCKS: i64 = 3;
 /// On course to reach users within this time is worth interrupting somebody.
 const NEAR_FORECAST: Span = Span::from_hours(4);
 /// Silences that begin within this many blocks of each other have one reason.
@@ -386,24 +383,6 @@ impl Engine {
         } else {
             Severity::Notice
         }
-    }
-
-    /// Whether a service's users are beyond what they would notice, for a quarter of an hour.
-    /// Where the user set no objective, only services that nobody calls are taken to face users.
-    pub(super) fn users_affected(&self, name: &str, block: i64) -> bool {
-        let Some(service) = self.state.services.get(name) else { return false };
-        let said = self.rules.services.get(name);
-        let has_objective =
-            said.is_some_and(|s| s.objective_latency.is_some() || s.objective_errors.is_some());
-        if !has_objective && self.state.graph.callers(name).next().is_some() {
-            return false;
-        }
-        service.members.iter().map(|&place| &self.state.tracks.all[place]).any(|tracked| {
-            matches!(tracked.role, Role::Latency | Role::Errors | Role::QueueAge)
-                && objective(tracked, service, &self.rules).is_some_and(|level| {
-                    (0..AFFECTED_BLOCKS).all(|back| tracked.history.at(block - back) > level)
-                })
-        })
     }
 
     /// The service in which an incident begins.

@@ -6,12 +6,15 @@ use serde::Serialize;
 use super::{LIST_MAX, clean, with_labels};
 use crate::engine::alert::{NOT_EXPLAINED, NOT_MEASURED, NOT_REPORTED, NamedCause};
 use crate::format;
+use crate::rules::UNEXPLAINED;
 
 /// What is told of the cause that leads.
 const LEADING: Reasons = Reasons { supports: 5, against: 3, unknown: 2 };
 /// What is told of the others: enough to see why they do not lead.
 const OTHER: Reasons = Reasons { supports: 2, against: 2, unknown: 0 };
 
+/// Of a cause more probable than this, others are told in one line.
+const SURE_MIN: f64 = 0.9;
 /// A cause less probable than this is not worth a reader's time, unless it leads.
 const OTHER_MIN: f64 = 0.03;
 
@@ -48,9 +51,29 @@ struct Reasons {
 
 pub(super) fn causes(causes: &[NamedCause]) -> Vec<Cause> {
     let told = std::iter::once(LEADING).chain(std::iter::repeat(OTHER));
-    let worth = |(place, c): &(usize, &NamedCause)| *place == 0 || c.probability >= OTHER_MIN;
+    let sure = is_sure(causes);
+    let worth =
+        |(place, c): &(usize, &NamedCause)| *place == 0 || (c.probability >= OTHER_MIN && !sure);
     let worth = causes.iter().enumerate().filter(worth).take(LIST_MAX);
     worth.zip(told).map(|((_, c), told)| cause(c, told)).collect()
+}
+
+/// Whether the first cause leaves so little to others that one line about them is enough.
+fn is_sure(causes: &[NamedCause]) -> bool {
+    causes.first().is_some_and(|c| c.id != UNEXPLAINED && c.probability > SURE_MIN)
+}
+
+/// The next best known cause of one that is sure, with what speaks against it the most.
+pub(super) fn rival(causes: &[NamedCause]) -> Option<String> {
+    let mut others = causes.iter().skip(1).filter(|_| is_sure(causes));
+    let next = others.find(|cause| cause.id != UNEXPLAINED)?;
+    let told = cause(next, OTHER);
+    let against = match told.against.first().or(told.unexplained.as_ref()) {
+        Some(against) => format!("against it: {against}"),
+        None => "nothing speaks against it, less for it".to_owned(),
+    };
+    let Cause { probability, name, culprit, .. } = &told;
+    Some(clean(&format!("{probability} {name}: {culprit}; {against}")))
 }
 
 fn cause(cause: &NamedCause, told: Reasons) -> Cause {

@@ -12,10 +12,10 @@ use super::subject::{subject, word};
 use crate::engine::alert::{Alert, MovedSignal, State};
 use crate::engine::chart::Chart;
 use crate::format;
-use crate::rules::{Steps, UNEXPLAINED};
+use crate::rules::{Role, Steps, UNEXPLAINED};
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
-use causes::causes;
+use causes::{causes, rival};
 
 /// A leading cause below this is not called clear: the others together are as probable.
 const CLEAR_MIN: f64 = 0.5;
@@ -27,6 +27,10 @@ const TEXT_CHARS_MAX: usize = 600;
 const LINK_CHARS_MAX: usize = 4_000;
 /// Entries of any list shown.
 const LIST_MAX: usize = 12;
+/// What was found normal, at most: the most telling comes first.
+const CHECKED_MAX: usize = 3;
+/// Steps of a list that whoever was told before gets again.
+const AGAIN_MAX: usize = 2;
 /// Signals shown, each with its values.
 const SIGNALS_MAX: usize = 8;
 /// An alert as its messages show it.
@@ -66,6 +70,13 @@ pub struct View {
     pub clear: bool,
     /// Causes considered, most probable first.
     pub causes: Vec<Cause>,
+    /// What else it could be, and what speaks against that, where the first cause is so probable
+    /// that no other is among `causes`.
+    pub rival: Option<String>,
+    /// When the numbers of causes and steps were taken, where that is before `at`.
+    pub named_at: Option<String>,
+    /// Whether users are affected, and by what that is known; may be empty.
+    pub users: String,
     /// What else changed.
     pub changes: Vec<String>,
     /// Label values that explain it.
@@ -158,7 +169,7 @@ impl View {
             began_range: if earliest == latest {
                 "to within 5m".to_owned()
             } else {
-                format!("between {earliest} and {latest}")
+                format!("uncertain: between {earliest} and {latest}")
             },
             lasted: over.then(|| (by - alert.started_at).rough()),
             left: (!over).then(|| left(alert, zone)).flatten(),
@@ -168,6 +179,9 @@ impl View {
                 .first()
                 .is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN),
             causes: causes(&alert.causes),
+            rival: rival(&alert.causes),
+            named_at: alert.named_at.map(clock),
+            users: clean(&alert.users),
             changes: list(alert.changes.iter().map(|change| {
                 let at = format::moment(change.at, by, zone);
                 format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
@@ -178,7 +192,7 @@ impl View {
                     part.label,
                     part.value,
                     format::share(part.share),
-                    part.signal,
+                    divided(alert, &part.signal),
                     format::share(part.usual_share)
                 )
             })),
@@ -186,7 +200,7 @@ impl View {
             signals: moved.iter().take(SIGNALS_MAX).map(|s| signal(s, clock(s.onset))).collect(),
             signals_more: moved.len().saturating_sub(SIGNALS_MAX),
             silent: silences(&silent, clock),
-            checked: list(alert.checked.iter()),
+            checked: some(alert.checked.iter(), CHECKED_MAX),
             links: links(&alert.links),
             incident: clean(&alert.incident),
             picture: false,
@@ -252,13 +266,14 @@ fn label_text<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> Str
 }
 
 fn signal(signal: &MovedSignal, onset: String) -> Signal {
-    let unit = signal.unit.as_deref();
+    let values = [signal.now, signal.expected];
+    let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
     Signal {
         name: clean(&format!("{} {}", signal.service, signal.signal)),
         labels: clean(&label_text(signal.labels.iter())),
         direction: clean(&signal.direction),
-        now: clean(&format::optional(signal.now, unit)),
-        expected: clean(&format::optional(signal.expected, unit)),
+        now: clean(&now),
+        expected: clean(&expected),
         onset,
         chance: format::chance(signal.p_value),
         trend: String::new(),
@@ -285,29 +300,42 @@ fn silences(silent: &[&MovedSignal], clock: impl Fn(Timestamp) -> String) -> Vec
     list(groups.iter().map(told))
 }
 
+/// What is divided among label values: a percentile has no parts, the time behind it has.
+fn divided(alert: &Alert, signal: &str) -> String {
+    let times = [Role::Latency, Role::LatencyTypical].map(Role::name);
+    let is_time = |s: &MovedSignal| s.signal == signal && times.contains(&s.role.as_str());
+    if alert.signals.iter().any(is_time) {
+        format!("the time spent ({signal})")
+    } else {
+        signal.to_owned()
+    }
+}
+
 /// The lists that have steps, in the order to take them. What one does later and in quiet is left
 /// to the pages, and whoever was told before gets what to do next. Once an incident is over, only
 /// what keeps it from returning counts.
 fn steps(steps: &Steps, state: State) -> Vec<StepList> {
     let lists = [
         ("First ten minutes", &steps.first_ten_minutes),
-        ("Avoid", &steps.avoid),
-        ("Compare", &steps.compare),
         ("Fix", &steps.fix),
         ("Verify", &steps.verify),
+        ("Avoid", &steps.avoid),
+        ("Compare", &steps.compare),
     ];
     let later = [("Fix, so that it does not come back", &steps.fix), ("Verify", &steps.verify)];
     let chosen = match state {
         State::Firing => lists.to_vec(),
-        State::Updated => {
-            lists.into_iter().filter(|(name, _)| !matches!(*name, "Compare" | "Verify")).collect()
-        }
+        State::Updated => lists.into_iter().filter(|(name, _)| *name != "Compare").collect(),
         State::Resolved => later.to_vec(),
     };
     chosen
         .into_iter()
         .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| StepList { name, items: list(items.iter()) })
+        .map(|(name, items)| {
+            let again = state == State::Updated && matches!(name, "Verify" | "Avoid");
+            let told = if again { items.len().min(AGAIN_MAX) } else { items.len() };
+            StepList { name, items: list(items.iter().take(told)) }
+        })
         .collect()
 }
 
@@ -323,9 +351,14 @@ fn links(links: &BTreeMap<String, String>) -> Vec<Link> {
 }
 
 /// Cleaned, and cut with a word about the rest.
-fn list(mut items: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
+fn list(items: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
+    some(items, LIST_MAX)
+}
+
+/// The same for so many.
+fn some(mut items: impl Iterator<Item = impl AsRef<str>>, most: usize) -> Vec<String> {
     let mut shown: Vec<String> =
-        items.by_ref().take(LIST_MAX).map(|item| clean(item.as_ref())).collect();
+        items.by_ref().take(most).map(|item| clean(item.as_ref())).collect();
     let more = items.count();
     if more > 0 {
         shown.push(format!("and {more} more"));

@@ -1,0 +1,161 @@
+//! What users feel of an incident.
+
+use std::collections::BTreeSet;
+
+use super::Engine;
+use super::alert::Severity;
+use super::baseline::Load;
+use super::forecast::objective;
+use super::lifecycle::Incident;
+use super::service::Service;
+use super::track::Tracked;
+use super::vote::matters;
+use crate::engine::diagnose::{FELT, MOVED_MIN};
+use crate::format;
+use crate::rules::{Role, Worse};
+
+/// Users are affected when this many blocks in a row are beyond the objective: a quarter hour.
+const AFFECTED_BLOCKS: i64 = 3;
+/// Facts in the line about users, at most.
+const FACTS_MAX: usize = 3;
+/// Services whose users can be reached from an incident, at most; a cycle of calls ends too.
+const FRONT_MAX: usize = 1_000;
+
+/// What one series of a service that users face shows.
+struct Felt {
+    /// Beyond what users notice, or else moved: what is told first.
+    rank: Rank,
+    text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Beyond,
+    Moved,
+    Usual,
+}
+
+impl Engine {
+    /// Whether a service's users are beyond what they would notice, for a quarter of an hour.
+    /// Where the user set no objective, only services that nobody calls are taken to face users.
+    pub(super) fn users_affected(&self, name: &str, block: i64) -> bool {
+        let Some(service) = self.state.services.get(name) else { return false };
+        self.faces_users(name)
+            && service
+                .members
+                .iter()
+                .map(|&place| &self.state.tracks.all[place])
+                .any(|tracked| self.is_beyond(service, tracked, block))
+    }
+
+    /// Whether users are affected by an incident, and by what that is known, from the services
+    /// that users face: those of the incident, and those that call it. Cost: O(calls · services).
+    pub(super) fn users(&self, incident: &Incident, at: (i64, u16)) -> String {
+        let mut felt = self.felt_by(&self.front_of(&incident.services), at);
+        if felt.is_empty() {
+            felt = self.felt_by(&incident.services, at);
+        }
+        let first = felt.iter().map(|felt| felt.rank).min();
+        let told = |keep: fn(Rank) -> bool| {
+            let kept = felt.iter().filter(|felt| keep(felt.rank)).take(FACTS_MAX);
+            kept.map(|felt| felt.text.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let was = incident.severity == Severity::Critical;
+        match first {
+            None => "cannot be said: no latency or errors known".to_owned(),
+            Some(Rank::Beyond) => format!("affected: {}", told(|rank| rank == Rank::Beyond)),
+            Some(Rank::Moved) => {
+                let head = if was { "affected before, less now" } else { "not affected yet" };
+                format!("{head}: {}", told(|rank| rank == Rank::Moved))
+            }
+            Some(Rank::Usual) => {
+                let head = if was { "affected before, not now" } else { "not affected yet" };
+                format!("{head}: {}, as usual", told(|_| true))
+            }
+        }
+    }
+
+    fn faces_users(&self, name: &str) -> bool {
+        let said = self.rules.services.get(name);
+        let has_objective =
+            said.is_some_and(|s| s.objective_latency.is_some() || s.objective_errors.is_some());
+        has_objective || self.state.graph.callers(name).next().is_none()
+    }
+
+    /// Of these services and all that call them, however indirectly, those that users face.
+    fn front_of(&self, services: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut reached = services.clone();
+        let mut fresh: Vec<String> = services.iter().cloned().collect();
+        while let Some(name) = fresh.pop().filter(|_| reached.len() < FRONT_MAX) {
+            for caller in self.state.graph.callers(&name) {
+                if reached.insert(caller.to_owned()) {
+                    fresh.push(caller.to_owned());
+                }
+            }
+        }
+        reached.retain(|name| self.faces_users(name));
+        reached
+    }
+
+    /// What these services show of what is felt, the worst first.
+    fn felt_by(&self, services: &BTreeSet<String>, at: (i64, u16)) -> Vec<Felt> {
+        let mut all = Vec::new();
+        for role in FELT {
+            for (name, service) in
+                services.iter().filter_map(|s| self.state.services.get_key_value(s))
+            {
+                let members = service.members.iter().map(|&place| &self.state.tracks.all[place]);
+                let of_role = members.filter(|tracked| tracked.role == role);
+                let felt = of_role.filter_map(|tracked| self.felt_of((name, service), tracked, at));
+                all.extend(felt.min_by_key(|felt| felt.rank));
+            }
+        }
+        all.sort_by_key(|felt| felt.rank);
+        all
+    }
+
+    /// What one series shows; none where that is not known.
+    fn felt_of(
+        &self,
+        (name, service): (&str, &Service),
+        tracked: &Tracked,
+        (block, slot): (i64, u16),
+    ) -> Option<Felt> {
+        let tracks = &self.state.tracks.all;
+        let signal = &self.rules.signals[tracked.signal];
+        let now = Some(tracked.history.at(block)).filter(|now| now.is_finite())?;
+        let score = tracked.drift.state_score();
+        let load: Load = service.load_at(tracks, block, slot);
+        let toward_worse = |score: f64| match signal.worse {
+            Worse::Up => score >= MOVED_MIN,
+            Worse::Down => score <= -MOVED_MIN,
+            Worse::Either => score.abs() >= MOVED_MIN,
+        };
+        let has_moved = score.is_some_and(toward_worse) && matters(tracked, signal, slot, load);
+        let rank = match (self.is_beyond(service, tracked, block), has_moved) {
+            (true, _) => Rank::Beyond,
+            (false, true) => Rank::Moved,
+            (false, false) => Rank::Usual,
+        };
+        let unit = signal.unit.as_deref();
+        let what = format!("{} of {name}", tracked.role.words());
+        let expected = service.expected(tracks, tracked, (block, slot));
+        let text = match expected.filter(|_| rank != Rank::Usual) {
+            None => format!("{what} {}", format::value(now, unit)),
+            Some(expected) => {
+                let [now, usual] = format::pair([now, expected], unit);
+                let from = objective(tracked, service, &self.rules)
+                    .map(|level| format!(", noticed from {}", format::value(level, unit)));
+                format!("{what} {now} (usual {usual}{})", from.unwrap_or_default())
+            }
+        };
+        Some(Felt { rank, text })
+    }
+
+    fn is_beyond(&self, service: &Service, tracked: &Tracked, block: i64) -> bool {
+        matches!(tracked.role, Role::Latency | Role::Errors | Role::QueueAge)
+            && objective(tracked, service, &self.rules).is_some_and(|level| {
+                (0..AFFECTED_BLOCKS).all(|back| tracked.history.at(block - back) > level)
+            })
+    }
+}
