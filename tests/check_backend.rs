@@ -208,9 +208,8 @@ async fn the_command_tells_in_json_and_by_its_status() {
     let (status, told) = run("max by (service) (x)");
     assert_eq!((status, &told["queries"][0]["series"]), (Some(0), &1.into()), "{told}");
     assert_eq!(told["queries"][0]["problems"], serde_json::json!([]));
-    // Nothing is wrong with a query that has no rows today.
     let (status, told) = run("max by (service) (y)");
-    assert_eq!((status, &told["queries"][0]["problems"][0]["kind"]), (Some(0), &"nothing".into()));
+    assert_eq!((status, &told["queries"][0]["problems"][0]["kind"]), (Some(1), &"nothing".into()));
     let (status, told) = run("max(x)");
     assert_eq!(status, Some(1), "{told}");
     assert_eq!(told["queries"][0]["problems"][0]["useless"], true);

@@ -13,8 +13,10 @@ use std::time::Duration;
 use common::Prometheus;
 use e2e::{Daemon, Home, Hooks, World, fault};
 use grayflag::lab::Fault;
-use grayflag::store::RowState;
+use grayflag::notify::sample;
+use grayflag::store::{Dispatch, RowState, Tick};
 use grayflag::time::{Span, Timestamp};
+use tokio::net::TcpListener;
 
 /// Where the API is served, as the log says.
 fn address(log: &str) -> Option<String> {
@@ -94,13 +96,17 @@ async fn a_reload_says_what_changed_and_what_is_wrong() {
         (status, said.as_str()),
         (200, r#"{"outcome":"changed","changes":["[log] changed"]}"#)
     );
-    daemon.until(Duration::from_secs(30), |log| log.matches("starting").count() == 2).await;
+    daemon.until(Duration::from_secs(30), |log| log.matches("serving the API").count() == 2).await;
     daemon.until(Duration::from_secs(30), |log| log.contains("DEBUG")).await;
 
     home.configure("http://127.0.0.1:1", "30s", "[log]\nfiltre = \"debug\"\n");
     let (status, said) = reload(&daemon).await;
     assert_eq!(status, 422, "{said}");
     assert!(said.contains("filtre") && said.contains("filter"), "{said}");
+    assert_eq!(reload(&daemon).await.0, 422, "what cannot be used cannot be used twice");
+    home.configure("http://127.0.0.1:1", "30s", "[log]\nfilter = \"debug\"\n");
+    assert_eq!(reload(&daemon).await, (200, r#"{"outcome":"unchanged"}"#.to_owned()));
+    home.configure("http://127.0.0.1:1", "30s", "[log]\nfiltre = \"debug\"\n");
 
     let text = std::fs::read_to_string(home.config()).unwrap();
     let text = text.replace("filtre", "filter").replace("sqlite:state.db", "sqlite:other.db");
@@ -112,7 +118,7 @@ async fn a_reload_says_what_changed_and_what_is_wrong() {
     let address = address(&daemon.log()).unwrap();
     let told = reqwest::get(format!("http://{address}/api/v1/status")).await.unwrap();
     let told: serde_json::Value = serde_json::from_str(&told.text().await.unwrap()).unwrap();
-    assert_eq!((&told["reloads"]["taken"], &told["reloads"]["refused"]), (&1.into(), &2.into()));
+    assert_eq!((&told["reloads"]["taken"], &told["reloads"]["refused"]), (&1.into(), &3.into()));
     assert_eq!(told["reloads"]["last"]["outcome"], "refused");
     daemon.terminate();
     assert_eq!(daemon.ended(Duration::from_secs(20)).await.code(), Some(0), "{}", daemon.log());
@@ -136,4 +142,36 @@ async fn a_changed_file_behind_a_link_is_seen_without_being_told() {
     link("two", "new");
     std::fs::rename(home.path("new"), home.path("data")).unwrap();
     daemon.until(Duration::from_secs(60), |log| log.contains("configuration taken up")).await;
+}
+
+#[tokio::test]
+async fn a_reload_that_waits_for_a_receiver_keeps_no_reader_waiting() {
+    // It takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let receiver = format!("[[receiver]]\nname = \"hook\"\nwebhook = {{ url = \"{url}\" }}\n");
+    let home = Home::new("http://127.0.0.1:1", "30s", &receiver);
+    let alerts = [sample::alerts().pop().unwrap()];
+    let deliveries = [Dispatch { receiver: "hook".to_owned(), alert: 0, hold: None }];
+    let (last_tick, snapshot) = (alerts[0].at, None);
+    let tick = Tick { last_tick, snapshot, alerts: &alerts, charts: &[], deliveries: &deliveries };
+    home.store().commit(&tick).unwrap();
+    let daemon = home.run(&[]);
+    let taken = tokio::time::timeout(Duration::from_secs(30), silent.accept()).await;
+    let (_held, _) = taken.expect("the message is in hand").unwrap();
+
+    home.configure("http://127.0.0.1:1", "30s", &format!("[log]\nfilter = \"debug\"\n{receiver}"));
+    assert_eq!(reload(&daemon).await.0, 200);
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+    let client = client.timeout(Duration::from_secs(2)).build().unwrap();
+    let status = format!("http://{}/status", address(&daemon.log()).unwrap());
+    let mut answers = 0;
+    while daemon.log().matches("serving the API").count() < 2 {
+        match client.get(&status).send().await {
+            Ok(answer) => answers += u32::from(answer.status().is_success()),
+            // A connection that the old server had just taken may be closed.
+            Err(problem) => assert!(!problem.is_timeout(), "{problem}: {}", daemon.log()),
+        }
+    }
+    assert!(answers > 3, "the message kept the reload for a while: {answers}");
 }

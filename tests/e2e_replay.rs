@@ -157,10 +157,23 @@ fn bounds_decide_the_exit_status(past: &Past) {
 }
 
 fn other_rules_are_compared(past: &Past) {
-    let text = std::fs::read_to_string(past.home.config()).unwrap();
-    // Rules that see nothing but goodput, and a budget that hardly lets anything pass.
-    let quiet = text.replace("alerts = \"0.25/month\"", "alerts = \"0.001/month\"");
-    let quiet = quiet.replace("notices = \"1/month\"", "notices = \"0.002/month\"");
+    let config = std::fs::read_to_string(past.home.config()).unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/signals/lab.toml");
+    let signals = std::fs::read_to_string(shipped).unwrap();
+    // The same queries, and nothing that they give is large enough to matter to anybody.
+    let deaf: String = signals
+        .lines()
+        .map(|line| {
+            if line.starts_with("min_effect") {
+                "min_effect = { relative = 1e6, absolute = 1e15 }\n".to_owned()
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect();
+    std::fs::write(past.home.path("deaf.toml"), deaf).unwrap();
+    let quiet = config.replace(shipped, "deaf.toml");
+    assert_ne!(config, quiet);
     std::fs::write(past.home.path("quiet.toml"), quiet).unwrap();
     let before = past.kept("cache").len();
     let args = ["--incidents", "incidents.toml", "--against", "quiet.toml", "--cache", "cache"];

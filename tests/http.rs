@@ -7,7 +7,7 @@ use std::time::Duration;
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::outcome::Outcome;
 use grayflag::http::live::{Stage, live};
-use grayflag::http::{self, Api, Config, Now, Scope, Token, WHAT_CHARS_MAX};
+use grayflag::http::{self, Api, Config, Facts, Now, Scope, Token, WHAT_CHARS_MAX};
 use grayflag::notify::digest::{Digest, Every};
 use grayflag::notify::handle::StoreHandle;
 use grayflag::notify::sample;
@@ -91,11 +91,6 @@ impl Served {
         let task = tokio::spawn(http::serve(bound, api.clone(), stop.clone()));
         let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         Self { url, api, stage, store, client, stop, task, _dir: dir }
-    }
-
-    /// As after a tick that was processed a moment ago.
-    fn is_ready(&self) {
-        self.api.telemetry().ticked(NOW, 1.0, 1, &Outcome::default());
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,6 +1,6 @@
 //! What an alert says: that its numbers are those of what it speaks of, agree with each other and
 //! answer what is asked.
-#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -44,6 +44,8 @@ enum Kind {
     Rules,
     /// Tests of rules
     Tests,
+    /// `incidents.toml`: what really happened
+    Incidents,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +61,7 @@ pub(super) fn schema(args: &SchemaArgs, out: &mut dyn Write) -> Result<(), Failu
         Kind::Config => FileKind::Config,
         Kind::Rules => FileKind::Rules,
         Kind::Tests => FileKind::Tests,
+        Kind::Incidents => FileKind::Incidents,
     };
     writeln!(out, "{:#}", schema_of(kind)).map_err(Failure::from)
 }

@@ -1,21 +1,20 @@
 //! `grayflag retro`: the post-incident review.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
 use super::progress::Progress;
+use super::{Failure, truths};
 use crate::clock;
-use crate::config::{Config, Machine, World as _};
+use crate::config::Config;
 use crate::coverage::{Coverage, ask, coverage};
 use crate::daemon::settings;
 use crate::engine::archive::MemoryArchive;
 use crate::notify::view::clean;
-use crate::problem::{Problems, SourceFile};
 use crate::replay::Driver;
 use crate::retro::{
     Case, Noticed, Record, Review, Subject, Watched, Witness, html, markdown, review,
@@ -95,7 +94,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let [from, to] = window(&config, &args)?;
     // Before hours of replay: what is wrong with it is told at once.
-    let truths = args.incidents.as_deref().map(|path| truths(path, &config)).transpose()?;
+    let truths = args.incidents.as_deref().map(|path| truths::load(path, &config.rules));
+    let truths = truths.transpose()?;
     let store = open_store(&config)?;
     let source = Prometheus::new(config.source.clone()).map_err(Failure::of)?;
     let archive = Box::<MemoryArchive>::default();
@@ -201,32 +201,6 @@ fn no_subject(watched: &Watched, wanted: Option<&str>) -> Failure {
              every query",
         ),
     }
-}
-
-/// What really happened, as a file says.
-fn truths(path: &Path, config: &Config) -> Result<Vec<scorecard::Truth>, Failure> {
-    let shown = path.display();
-    let bytes = Machine.read(path).map_err(|problem| {
-        Failure::could_not(format!("cannot read the incidents `{shown}`: {problem}"))
-    })?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::could_not(format!("the incidents `{shown}` are not UTF-8")))?;
-    let causes = config.rules.causes.iter().map(|cause| cause.id.as_str()).collect();
-    let file = SourceFile { path: path.to_owned(), text };
-    let (truths, problems) = scorecard::parse(&file, Some(&causes));
-    tell(&problems)?;
-    if problems.has_errors() {
-        return Err(Failure::could_not(format!("{shown}: {}", problems.summary())));
-    }
-    Ok(truths)
-}
-
-fn tell(problems: &Problems) -> Result<(), Failure> {
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let text = problems.render(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    std::io::stderr().lock().write_all(text.as_bytes()).map_err(Failure::from)
 }
 
 fn eprintln(line: &str) -> Result<(), Failure> {

@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
-use super::replay::{CacheArgs, Past, check_range};
+use super::replay::{CacheArgs, Past, Replayed, check_range};
 use super::table::write_table;
 use super::{Failure, truths};
 use crate::config::Config;
 use crate::problem::{count, did_you_mean, quoted};
-use crate::scorecard::{Change, Figures, Gain, Record, Scorecard, Split, Truth, candidates};
+use crate::scorecard::{Change, Figures, Gain, Scorecard, Split, Truth, candidates};
 use crate::source::Prometheus;
 use crate::time::{Span, Timestamp};
 
@@ -95,7 +95,19 @@ pub async fn run(config: Config, args: TuneArgs, stop: CancellationToken) -> Res
     let source = Arc::new(args.cache.source(&config)?);
     let bench = Bench { config: Arc::new(config), source, range, truths: truths.into(), stop };
     let mut progress = Progress::quiet();
-    let base = Box::pin(bench.replay(&bench.config, &mut progress)).await?;
+    let Replayed { record: base, warnings } =
+        Box::pin(bench.replay(&bench.config, &mut progress)).await?;
+    {
+        let mut err = io::stderr().lock();
+        for warning in warnings {
+            writeln!(err, "warning: {warning}")?;
+        }
+    }
+    if base.services == 0 {
+        return Err(Failure::could_not(
+            "cannot tune: no service could be judged in this range\nhint: `grayflag check --backend` tries every query",
+        ));
+    }
     let split = Split::of(&bench.truths, range);
     let changes = {
         let chosen = split.at.map_or_else(|| base.clone(), |at| base.between(args.from, at));
@@ -135,10 +147,10 @@ struct Bench {
 }
 
 impl Bench {
-    async fn replay(&self, config: &Config, progress: &mut Progress) -> Result<Record, Failure> {
+    async fn replay(&self, config: &Config, progress: &mut Progress) -> Result<Replayed, Failure> {
         let Self { source, range, truths, stop, .. } = self;
         let past = Past { config, source, range: *range, truths, stop };
-        Ok(past.replay(progress, |_| Ok(())).await?.record)
+        past.replay(progress, |_| Ok(())).await
     }
 
     /// One replay for each change, some at a time.
@@ -165,7 +177,7 @@ impl Bench {
                 let config = Config { rules, ..Config::clone(&bench.config) };
                 let mut progress = Progress::lines(io::sink());
                 let replay = bench.replay(&config, &mut progress);
-                Handle::current().block_on(replay).map(|record| (change, record))
+                Handle::current().block_on(replay).map(|replayed| (change, replayed.record))
             })
         }))
         .buffered(parallel.min(PARALLEL_MAX));

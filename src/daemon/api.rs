@@ -10,7 +10,6 @@ use super::session::Carried;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::live::{Stage, live};
-use crate::http::progress::Progress;
 use crate::http::{self, Api, Bound, Facts, Now};
 use crate::notify::handle::StoreHandle;
 use crate::notify::receiver::ReceiverConfig;
@@ -26,8 +25,6 @@ pub(super) fn start(
 ) -> (Api, Stage, JoinHandle<()>) {
     let causes = config.rules.causes.iter().map(|cause| cause.id.clone()).collect();
     let pagers = ReceiverConfig::pagers(&config.receivers);
-    let progress = Progress::default();
-    progress.goes_by(Arc::new(config.rules.clone()));
     let facts = Facts {
         zone: config.poll.timezone.clone(),
         source_url: Some(config.source.address()),
@@ -46,7 +43,7 @@ pub(super) fn start(
         .with_receivers(carried.board.clone())
         .with_live(live)
         .with_reloader(carried.reloader.clone())
-        .with_progress(progress)
+        .with_progress(carried.progress.clone())
         .with_facts(facts)
         .with_telemetry(carried.telemetry.clone());
     let task = tokio::spawn(http::serve(bound, api.clone(), stop));

@@ -33,11 +33,12 @@ pub(super) fn differences(before: &Config, after: &Config) -> Vec<String> {
         ),
         of("receiver", |config| texts(&config.receivers, |one| &one.name), before, after),
     ];
-    let parts: [(&str, Text); 12] = [
+    let parts: [(&str, Text); 13] = [
         ("[poll]", |config| format!("{:?}", config.poll)),
         ("[budget]", |config| format!("{:?}", config.rules.budget)),
         ("[source]", |config| format!("{:?}", config.source)),
         ("[http]", |config| format!("{:?}", config.http)),
+        ("[heartbeat]", |config| format!("{:?}", config.heartbeat)),
         ("[topology]", |config| format!("{:?}", config.rules.topology)),
         ("[[change]]", |config| format!("{:?} {:?}", config.rules.changes, config.annotations)),
         ("[[maintenance]]", |config| format!("{:?}", config.rules.maintenance)),
@@ -88,7 +89,10 @@ fn line(kind: &str, what: &str, names: &[&String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::heartbeat::{HeartbeatConfig, Method};
+    use crate::notify::post::PostConfig;
     use crate::rules::{Role, Signal};
+    use crate::time::Span;
 
     #[test]
     fn each_kind_of_thing_is_told_once() {
@@ -99,6 +103,11 @@ mod tests {
         assert_eq!(differences(&before, &before), Vec::<String>::new());
         assert_eq!(differences(&before, &after), ["signal added: p99", "[budget] changed"]);
         assert_eq!(differences(&after, &before), ["signal removed: p99", "[budget] changed"]);
+        let mut beating = before.clone();
+        let post = PostConfig { url: "http://a/".into(), headers: Vec::new(), ca_file: None };
+        let (method, every) = (Method::Get, Span::MINUTE);
+        beating.heartbeat = Some(HeartbeatConfig { post, method, every });
+        assert_eq!(differences(&before, &beating), ["[heartbeat] changed"]);
         let mut changed = after.clone();
         changed.rules.signals[0].query = "p99 > 0".to_owned();
         assert_eq!(differences(&after, &changed), ["signal changed: p99"]);

@@ -33,6 +33,7 @@ use crate::engine::alert::Alert;
 use crate::engine::archive::ArchiveError;
 use crate::engine::grid::BLOCK;
 use crate::http::live::Stage;
+use crate::http::progress::Progress;
 use crate::http::reload::Reloader;
 use crate::http::{Api, HttpError};
 use crate::notify::handle::StoreHandle;
@@ -123,8 +124,8 @@ pub async fn run(
         Some(origin) => watch(origin, &prepared, (&clock, &telemetry, &manager), &stop)?,
         None => (Reloader::default(), mpsc::channel(1).1),
     };
-    let board = StatusBoard::default();
-    let carried = Carried { store, clock, reloader, telemetry, manager, board };
+    let (board, progress) = (StatusBoard::default(), Progress::default());
+    let carried = Carried { store, clock, reloader, telemetry, manager, board, progress };
     loop {
         let session = session::run(prepared, &carried, limits, &stop, &mut next);
         // Large, and made once a session.
@@ -223,6 +224,10 @@ impl Poller {
         };
         driver.outside().annotations(&config.annotations)?;
         driver.watched_by(api.telemetry());
+        api.telemetry().grid(config.poll.interval, settle);
+        if let Some(newest) = stored {
+            api.telemetry().goes_on_from(newest);
+        }
         let (clock, trouble) = (Arc::clone(clock), Trouble::default());
         let (notebook, manager) = (Notebook::default(), Arc::default());
         let routing = Arc::new(Routing::of(&config));
@@ -274,9 +279,10 @@ impl Poller {
         // A backend that is away is waited for, and must not make the start fail.
         self.manager.ready();
         self.stage.show(self.driver.engine().overview());
-        let asked = self.manager.during(systemd::patience(&self.config), source.flavour());
+        let (manager, patience) = (Arc::clone(&self.manager), systemd::patience(&self.config));
+        let asked = manager.during(patience, source.flavour());
         let flavour = tokio::select! {
-            flavour = asked => flavour,
+            flavour = self.attend(asked) => flavour,
             () = stop.cancelled() => return Ok(()),
         };
         self.settle = self.settle.max(flavour.settle_min());
@@ -301,8 +307,9 @@ impl Poller {
                 self.api.progress().is_away(self.clock.now(), class, problem);
                 let pause = self.trouble.pause(&away, self.config.poll.interval);
                 self.manager.stands(self.driver.engine(), Some(&away));
+                let pausing = manager.during(pause, tokio::time::sleep(pause));
                 tokio::select! {
-                    () = self.manager.during(pause, tokio::time::sleep(pause)) => {}
+                    () = self.attend(pausing) => {}
                     () = stop.cancelled() => return Ok(()),
                 }
             } else {
@@ -312,6 +319,19 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Answers what is asked until `work`, which is none of the engine's, is done.
+    async fn attend<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let (stage, engine) = (&mut self.stage, self.driver.engine());
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = stage.answer_next(engine) => {}
+            }
+        }
     }
 
     /// Waits, and answers what is asked meanwhile.

@@ -48,6 +48,8 @@ pub(super) struct Watcher {
     origin: Origin,
     config: Config,
     address: (SocketAddr, TcpListener),
+    /// What was read last, also where it could not be used: it is not read again until it changes.
+    seen: Fingerprint,
     /// What changed at the last look, if it was not taken up yet.
     changing: Option<Fingerprint>,
     reloader: Reloader,
@@ -65,7 +67,8 @@ impl Watcher {
         (reloader, clock, telemetry, manager): (Reloader, Arc<Clock>, Telemetry, Arc<Manager>),
         next: mpsc::Sender<Prepared>,
     ) -> Self {
-        Self { origin, config, address, changing: None, reloader, clock, telemetry, manager, next }
+        let (seen, changing) = (origin.read.clone(), None);
+        Self { origin, config, address, seen, changing, reloader, clock, telemetry, manager, next }
     }
 
     /// Watches until `stop`.
@@ -99,7 +102,7 @@ impl Watcher {
         if !self.config.runtime.watch {
             return;
         }
-        let before = self.origin.read.clone();
+        let before = self.seen.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let now = before.look_again(&Machine);
             (now != before).then_some(now)
@@ -119,7 +122,10 @@ impl Watcher {
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, &Machine)).await;
         let outcome = match loaded {
             Ok(Ok(loaded)) => self.consider(loaded).await,
-            Ok(Err(problem)) => Reloaded::Refused { problem: problem.to_string() },
+            Ok(Err(problem)) => {
+                self.seen = self.seen.look_again(&Machine);
+                Reloaded::Refused { problem: problem.to_string() }
+            }
             Err(panicked) => Reloaded::Refused { problem: panicked.to_string() },
         };
         self.changing = None;
@@ -145,8 +151,7 @@ impl Watcher {
     async fn consider(&mut self, loaded: Loaded) -> Reloaded {
         let Loaded { config, problems, read, .. } = loaded;
         let files = read.differs_from(&self.origin.read);
-        // What could not be used is not read again until it changes.
-        self.origin.read = read;
+        self.seen = read.clone();
         let Some(config) = config else {
             return Reloaded::Refused { problem: problems.render(false) };
         };
@@ -174,6 +179,7 @@ impl Watcher {
         }
         (self.origin.heed)(&config);
         self.config = config;
+        self.origin.read = read;
         if self.next.send(prepared).await.is_err() {
             return refused("the daemon is stopping".to_owned());
         }

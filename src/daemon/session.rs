@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use super::{DaemonError, Limits, Poller, api, drain, heartbeat};
 use crate::changes::outside::Outside;
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::http::progress::Progress;
 use crate::http::reload::Reloader;
 use crate::http::{self, Bound, HttpError, Now};
 use crate::notify::delivery::Delivery;
@@ -84,6 +86,8 @@ pub(super) struct Carried {
     pub(super) manager: Arc<Manager>,
     /// How receivers fared so far.
     pub(super) board: StatusBoard,
+    /// How far it is with the backend.
+    pub(super) progress: Progress,
 }
 
 /// Runs until `stop` or the limit, or until another configuration comes: that one is returned.
@@ -108,12 +112,13 @@ pub(super) async fn run(
     if names.is_empty() {
         warn!("no [[receiver]] is configured: alerts are logged and stored, and sent to nobody");
     }
-    let aside_stop = CancellationToken::new();
+    // Delivery and heartbeat end before pages and API do.
+    let (aside_stop, api_stop) = (CancellationToken::new(), CancellationToken::new());
     // However this ends, nothing is left running.
-    let _ends = aside_stop.clone().drop_guard();
+    let _ends = (aside_stop.clone().drop_guard(), api_stop.clone().drop_guard());
     let delivery = delivery(store.clone(), targets, board.clone());
     let heart = config.heartbeat.clone();
-    let (api, stage, serving) = api::start(&config, bound, carried, aside_stop.clone());
+    let (api, stage, serving) = api::start(&config, bound, carried, api_stop.clone());
     let beating = heartbeat::start(heart.as_ref(), telemetry, clock, aside_stop.clone())?;
     let begun = (clock, api.clone(), stage);
     let mut poller = Poller::start(config, store.clone(), begun, limits).await?;
@@ -141,7 +146,11 @@ pub(super) async fn run(
         drain(store, stop).await?;
     }
     aside_stop.cancel();
-    let (served, beaten, delivered) = tokio::join!(serving, beating, delivery);
+    // A receiver may take seconds for the message in hand: who asks meanwhile is answered.
+    let over = async { tokio::join!(beating, delivery) };
+    let (beaten, delivered) = poller.attend(manager.during(Duration::MAX, over)).await;
+    api_stop.cancel();
+    let served = serving.await;
     if let Err(panicked) = served {
         error!(%panicked, "the API ended early");
     }

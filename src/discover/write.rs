@@ -54,7 +54,11 @@ pub fn config_text(found: &Found) -> String {
         "# Written by `grayflag discover`. `grayflag config --default` explains every option.\n\n",
     );
     let _ = write!(text, "[source]\nurl = {:?}\n", found.backend);
-    text.push_str("\n# The packs of signals that fit this backend are in rules/signals; all causes are\n# built in.\n[rules]\npaths = [\"rules/signals/*.toml\", \"builtin:causes\"]\n");
+    text.push_str(if found.packs.iter().any(|pack| pack.fits) {
+        "\n# The packs of signals that fit this backend are in rules/signals; all causes are\n# built in.\n[rules]\npaths = [\"rules/signals/*.toml\", \"builtin:causes\"]\n"
+    } else {
+        "\n# No pack fits this backend, so nothing is watched yet: bind your metrics to signals in\n# rules/signals/own.toml and name it here; all causes are built in.\n[rules]\npaths = [\"builtin:causes\"] # \"rules/signals/*.toml\"\n"
+    });
     if let Some(topology) = &found.topology {
         let _ = write!(text, "\n# Who calls whom.\n[topology]\nquery = '{topology}'\n");
     }
@@ -95,4 +99,33 @@ pub fn pack_text(found: &PackFound) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_names_no_files_that_are_not_there() {
+        let found = |fits| Found {
+            backend: "http://127.0.0.1:9090".to_owned(),
+            at: crate::time::Timestamp::from_secs(0),
+            packs: vec![PackFound {
+                name: "http".to_owned(),
+                about: String::new(),
+                fits,
+                signals: Vec::new(),
+            }],
+            services: std::collections::BTreeMap::new(),
+            markers: Vec::new(),
+            topology: None,
+        };
+        for (fits, paths) in [
+            (true, "paths = [\"rules/signals/*.toml\", \"builtin:causes\"]\n"),
+            (false, "paths = [\"builtin:causes\"] # "),
+        ] {
+            let text = config_text(&found(fits));
+            assert!(text.contains(paths), "{text}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! How one service stands against its thresholds and what kept it from being told, for those who
 //! ask why: a view that changes nothing.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::alert::MovedSignal;
@@ -8,7 +9,7 @@ use super::baseline::Load;
 use super::correlate::{WEAK_MIN, finding};
 use super::detect::budget::Standing;
 use super::detect::statistic::Statistic;
-use super::grid::block_start;
+use super::grid::{BLOCK, block_start};
 use super::service::Service;
 use super::track::Tracked;
 use super::vote::{moved_to, vote};
@@ -154,6 +155,16 @@ impl fmt::Display for Why {
 }
 
 impl Engine {
+    /// The end of the newest block that was judged; none before the first.
+    pub fn judged_until(&self) -> Option<Timestamp> {
+        self.newest().map(|(block, _)| block_start(block) + BLOCK)
+    }
+
+    /// Services that call this one or that it calls.
+    pub fn neighbours(&self, service: &str) -> BTreeSet<String> {
+        self.state.graph.neighbours(service)
+    }
+
     /// Whether users of a service have been beyond what they would notice for a quarter of an hour,
     /// as far as its signals show.
     pub fn users_notice(&self, service: &str) -> bool {

@@ -67,7 +67,6 @@ mod relevel;
 mod scores;
 pub mod silent;
 pub mod snapshot;
-pub mod stand;
 mod users;
 
 use std::collections::BTreeMap;

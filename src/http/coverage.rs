@@ -54,7 +54,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
         Some(name) => Page { items: vec![services::find(&overview, &name)?], next: None },
         None => services::page(&overview, limit, after.as_deref()),
     };
-    let view = View::new(&reached.rules, Rows::of(&overview, &page.items));
+    let view = View::new(&api.facts.rules, Rows::of(&overview, &page.items));
     let services: Vec<coverage::Service> =
         page.items.iter().map(|standing| view.service(&standing.service)).collect();
     let packs = coverage::packs_for(&services);

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -59,28 +59,26 @@ fn admit(api: &Api, request: &Request) -> Result<(), Option<Refusal>> {
             }
             api.throttle.wrong(peer, now);
         }
-        let person = *method == Method::GET
-            && !request.uri().path().starts_with("/api/")
+        // A form, too: its page's script leads there as a browser does.
+        let person = !request.uri().path().starts_with("/api/")
             && text(headers, "accept").is_some_and(|accept| accept.contains("text/html"));
         (!(person && refusal.is_unauthorized())).then_some(refusal)
     })
 }
 
-/// Sends a person to the page on which to log in, and back.
+/// Sends a person to the page on which to log in, and back: from a form to the page that it is on.
 fn to_login(request: &Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let next: String = path.bytes().map(escaped).collect();
-    let place = format!("{}?next={next}", login::PATH);
+    let asked = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let page = || {
+        let from = text(request.headers(), header::REFERER.as_str())?.parse::<Uri>().ok()?;
+        Some(from.path_and_query()?.as_str().to_owned())
+    };
+    let path = match *request.method() {
+        Method::GET => asked.to_owned(),
+        _ => page().unwrap_or_else(|| "/".to_owned()),
+    };
+    let place = login::address(&path);
     (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
-}
-
-/// A byte of a path as it stands in a parameter.
-fn escaped(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-        char::from(byte).to_string()
-    } else {
-        format!("%{byte:02X}")
-    }
 }
 
 /// Whether a request is meant for this server, and not made by a page of another one.

@@ -13,8 +13,9 @@ use crate::engine::overview::Overview;
 
 /// Questions that wait for the loop; more are refused.
 const ASKED_MAX: usize = 64;
-/// Longest wait for an answer: the loop may be reading from a slow backend.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for an answer: the loop may be reading from a slow backend, or learning, and pages
+/// are shown without it then.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A question about the engine.
 type Question = Box<dyn FnOnce(&Engine) + Send>;

@@ -1,8 +1,9 @@
 //! Logging in with a browser: a token is shown once, in a form, and a cookie stands for it then.
 //!
 //! The cookie holds no secret and nothing is kept about it: it names the token and when it runs
-//! out, signed with a key made of the token. Scripts cannot read it (`HttpOnly`), and other sites
-//! cannot make a browser send it (`SameSite=Strict`).
+//! out, signed with a key made of the token. Scripts cannot read it (`HttpOnly`). Other sites can
+//! make a browser send it with nothing but a link that somebody follows (`SameSite=Lax`): whoever
+//! comes from a message about an incident is not asked to log in again.
 
 use std::sync::LazyLock;
 
@@ -18,7 +19,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::access::Token;
+use super::access::{Shown, Token};
 use super::endpoint::{Access, Body, Content, Endpoint, Parameter, text as text_schema};
 use super::listener::Peer;
 use super::problem::Refusal;
@@ -99,6 +100,17 @@ struct Sent {
 struct View<'v> {
     next: &'v str,
     wrong: bool,
+    /// As whom the browser is logged in already, and what that allows.
+    who: Option<(&'v str, &'static str)>,
+}
+
+/// The page on which to log in and out; it leads on to a path of this server.
+pub(super) fn address(next: &str) -> String {
+    let escaped = |byte: u8| {
+        let plain = byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    format!("{PATH}?next={}", next.bytes().map(escaped).collect::<String>())
 }
 
 static TEMPLATES: LazyLock<Option<Templates>> = LazyLock::new(|| {
@@ -123,11 +135,15 @@ fn page(status: StatusCode, view: &View<'_>) -> Result<Response, Refusal> {
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
-async fn form(uri: Uri) -> Result<Response, Refusal> {
+async fn form(State(api): State<Api>, headers: HeaderMap, uri: Uri) -> Result<Response, Refusal> {
     let mut read = Parameters::new(&uri, &["next"]);
     let next = read.text("next").unwrap_or_default();
     read.finish()?;
-    page(StatusCode::OK, &View { next: place(&next), wrong: false })
+    let who = match api.config.shown(&headers, (api.now)()) {
+        Shown::Cookie(name, scope) => Some((name, scope.name())),
+        _ => None,
+    };
+    page(StatusCode::OK, &View { next: place(&next), wrong: false, who })
 }
 
 async fn log_in(
@@ -149,7 +165,7 @@ async fn log_in(
     let next = place(&sent.next);
     let Some(token) = api.config.token(sent.token.trim()) else {
         api.throttle.wrong(peer, now);
-        return page(StatusCode::UNAUTHORIZED, &View { next, wrong: true });
+        return page(StatusCode::UNAUTHORIZED, &View { next, wrong: true, who: None });
     };
     tracing::info!(token = token.name, "logged in");
     let session = sign(token, now + HOLDS);
@@ -183,7 +199,7 @@ fn is_secure(api: &Api, headers: &HeaderMap) -> bool {
 
 fn cookie(session: &str, holds: i64, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={session}; Path=/; Max-Age={holds}; HttpOnly; SameSite=Strict{secure}")
+    format!("{COOKIE}={session}; Path=/; Max-Age={holds}; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// What stands for a token until an instant.

@@ -240,7 +240,7 @@ impl Api {
         &self.progress
     }
 
-    /// With what pages know beside the store and the engine.
+    /// With what is known beside the store and the engine.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Arc::new(facts);

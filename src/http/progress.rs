@@ -1,11 +1,10 @@
-//! How far the loop is with the backend, and by which rules: written after every tick, read by
-//! whoever asks.
+//! How far the loop is with the backend: written after every tick, read by whoever asks. How much
+//! was done is counted in [`crate::telemetry`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::outcome::{Report, Silence};
-use crate::rules::Rules;
 use crate::time::Timestamp;
 
 /// Shared between the loop and the API. Cheap to clone.
@@ -15,16 +14,12 @@ pub struct Progress(Arc<Mutex<Reached>>);
 /// What the loop has reached.
 #[derive(Clone, Debug, Default)]
 pub struct Reached {
-    /// When the loop began.
+    /// When the loop began, over all reloads.
     pub began: Option<Timestamp>,
-    /// The rules in force.
-    pub rules: Arc<Rules>,
     /// The backend, as messages name it.
     pub backend: String,
     /// Which product answers there; none before it has.
     pub flavour: Option<String>,
-    /// Ticks processed since the loop began.
-    pub ticks: u64,
     /// The newest tick processed, also where it only taught, and when that was.
     pub newest: Option<(Timestamp, Timestamp)>,
     /// Until when the past is being learned, while it is.
@@ -53,21 +48,16 @@ impl Progress {
         self.lock().clone()
     }
 
-    /// The rules in force.
-    pub fn rules(&self) -> Arc<Rules> {
-        self.lock().rules.clone()
-    }
-
-    /// The loop goes by these rules from now on.
-    pub fn goes_by(&self, rules: Arc<Rules>) {
-        self.lock().rules = rules;
-    }
-
-    /// The loop begins to read a backend.
+    /// The loop begins to read a backend, or goes on with it after a reload.
     pub fn begins(&self, now: Timestamp, backend: &str) {
         let mut reached = self.lock();
-        reached.began = Some(now);
-        backend.clone_into(&mut reached.backend);
+        reached.began.get_or_insert(now);
+        if reached.backend != backend {
+            backend.clone_into(&mut reached.backend);
+            // What another one said and lacked is over.
+            (reached.flavour, reached.away) = (None, None);
+            reached.unanswered.clear();
+        }
     }
 
     /// The backend said what it is.
@@ -88,7 +78,6 @@ impl Progress {
         });
         let mut reached = self.lock();
         reached.unanswered = unanswered.collect();
-        reached.ticks += 1;
         reached.newest = Some((tick, now));
         reached.learning_until = learning_until;
     }
@@ -128,9 +117,28 @@ mod tests {
         let silences = vec![("q".to_owned(), Silence::Unanswered { reason })];
         progress.ticked((at(30), at(50)), None, &Report { silences, ..Report::default() });
         let reached = progress.reached();
-        assert_eq!((reached.ticks, reached.newest), (1, Some((at(30), at(50)))));
+        assert_eq!(reached.newest, Some((at(30), at(50))));
         assert_eq!(reached.unanswered["q"], "too many series");
         progress.ticked((at(60), at(80)), None, &Report::default());
         assert!(progress.reached().unanswered.is_empty());
+    }
+
+    #[test]
+    fn a_reload_goes_on_and_another_backend_begins_anew() {
+        let at = Timestamp::from_secs;
+        let progress = Progress::default();
+        progress.begins(at(10), "http://a");
+        progress.met("Prometheus 3".to_owned());
+        progress.is_away(at(20), "network", "refused".to_owned());
+        progress.begins(at(30), "http://a");
+        let reached = progress.reached();
+        assert_eq!(
+            (reached.began, reached.flavour.as_deref()),
+            (Some(at(10)), Some("Prometheus 3"))
+        );
+        assert_eq!(reached.away.map(|away| away.since), Some(at(20)));
+        progress.begins(at(40), "http://b");
+        let reached = progress.reached();
+        assert_eq!((reached.began, reached.flavour, reached.away), (Some(at(10)), None, None));
     }
 }

@@ -17,7 +17,7 @@ use super::problem::Refusal;
 use super::progress::Reached;
 use super::query::{Page, Parameters};
 use crate::engine::overview::{Health, Overview};
-use crate::rules::{Cause, Role, Signal};
+use crate::rules::{Cause, Role, Rules, Signal};
 use crate::series::Verdict;
 use crate::store::Came;
 use crate::time::Timestamp;
@@ -146,8 +146,9 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
     let found = api.store.with(|store| store.came(REMEMBERED_MAX)).await;
     let came = found.map_err(|problem| store_problem(&problem))?;
     let (overview, reached) = (api.live.overview(), api.progress.reached());
-    let signals = reached.rules.signals.iter().map(|signal| (false, signal.name.as_str()));
-    let named = reached.rules.causes.iter().map(|cause| (true, cause.id.as_str()));
+    let rules = &*api.facts.rules;
+    let signals = rules.signals.iter().map(|signal| (false, signal.name.as_str()));
+    let named = rules.causes.iter().map(|cause| (true, cause.id.as_str()));
     let mut places: Vec<(bool, &str)> = signals.chain(named).collect();
     places.sort_unstable();
     let behind = |place: &(bool, &str)| {
@@ -155,7 +156,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
     };
     places.retain(|place| behind(place) && causes.is_none_or(|causes| causes == place.0));
     let page = Page::of(places, limit, |(cause, name)| (*cause, (*name).to_owned()));
-    let rules = shown(&page.items, &overview, &reached, &came);
+    let rules = shown(&page.items, &overview, (rules, &reached), &came);
     Ok(json(StatusCode::OK, &List { at: overview.at, rules, next: page.next }))
 }
 
@@ -163,15 +164,15 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
 fn shown(
     places: &[(bool, &str)],
     overview: &Overview,
-    reached: &Reached,
+    (rules, reached): (&Rules, &Reached),
     came: &[Came],
 ) -> Vec<Rule> {
     let seen = seen(overview);
     let (by_signal, by_cause) = fared(came);
     let signals: BTreeMap<&str, &Signal> =
-        reached.rules.signals.iter().map(|signal| (signal.name.as_str(), signal)).collect();
+        rules.signals.iter().map(|signal| (signal.name.as_str(), signal)).collect();
     let causes: BTreeMap<&str, &Cause> =
-        reached.rules.causes.iter().map(|cause| (cause.id.as_str(), cause)).collect();
+        rules.causes.iter().map(|cause| (cause.id.as_str(), cause)).collect();
     let rule = |(cause, name): &(bool, &str)| {
         if *cause {
             let fared = by_cause.get(name).copied().unwrap_or_default();

@@ -130,12 +130,12 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
     let mut read = Parameters::new(&uri, &["limit", "after"]);
     let (limit, after) = (read.limit(), read.after::<String>());
     read.finish()?;
-    let (overview, rules) = (api.live.overview(), api.progress.rules());
+    let (overview, rules) = (api.live.overview(), &api.facts.rules);
     let page = page(&overview, limit, after.as_deref());
-    let view = coverage::View::new(&rules, coverage::Rows::of(&overview, &page.items));
+    let view = coverage::View::new(rules, coverage::Rows::of(&overview, &page.items));
     let shown = page.items.iter().map(|standing| {
         let seen = view.service(&standing.service);
-        service(standing, &rules, &seen.roles)
+        service(standing, rules, &seen.roles)
     });
     let list = List { at: overview.at, services: shown.collect(), next: page.next };
     Ok(json(StatusCode::OK, &list))
@@ -156,14 +156,14 @@ async fn one(
     State(api): State<Api>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let (overview, rules) = (api.live.overview(), api.progress.rules());
+    let (overview, rules) = (api.live.overview(), &api.facts.rules);
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let standing = find(&overview, &name)?;
-    let view = coverage::View::new(&rules, coverage::Rows::of(&overview, &[standing]));
+    let view = coverage::View::new(rules, coverage::Rows::of(&overview, &[standing]));
     let seen = view.service(&name);
     let callers = overview.services.iter().filter(|one| one.calls.contains(&name));
     let whole = Whole {
-        service: service(standing, &rules, &seen.roles),
+        service: service(standing, rules, &seen.roles),
         at: overview.at,
         callers: callers.map(|one| one.service.clone()).collect(),
         covered: seen.roles,

@@ -129,7 +129,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Refusal> {
     }
     let (limit, after) = (read.limit(), read.after::<Place>());
     read.finish()?;
-    let (overview, rules) = (api.live.overview(), api.progress.rules());
+    let (overview, rules) = (api.live.overview(), &api.facts.rules);
     let page = page(&overview, &filter, limit, after.as_ref());
     let units: BTreeMap<&str, Option<&String>> =
         rules.signals.iter().map(|rule| (rule.name.as_str(), rule.unit.as_ref())).collect();

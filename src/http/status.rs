@@ -17,7 +17,7 @@ use super::progress::Reached;
 use super::reload::Reloads;
 use crate::engine::overview::Overview;
 use crate::notify::status::Status;
-use crate::store::{RowState, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 
 pub(super) const STATUS: Endpoint = Endpoint::get(
@@ -55,15 +55,15 @@ struct Standing {
 
 /// What is not judged yet.
 #[derive(Serialize, JsonSchema)]
-struct Learning {
+pub(super) struct Learning {
     /// Until when the past is being read, while it is.
-    until: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
     /// Services watched.
-    services: usize,
+    pub(super) services: usize,
     /// Those that have enough history to be judged.
-    judged: usize,
+    pub(super) judged: usize,
     /// Series watched.
-    series: usize,
+    pub(super) series: usize,
 }
 
 /// A backend.
@@ -144,10 +144,8 @@ struct Stored {
 
 impl Stored {
     fn of(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
-        let pending = store.waiting_count(now)?;
-        let held = store.pending_count()?.saturating_sub(pending);
-        let dead = store.count(RowState::Dead)?;
         let figures = store.figures(now)?;
+        let [pending, held, dead] = ["pending", "held", "dead"].map(|one| figures.messages(one));
         let waiting = figures.outbox.iter().filter(|queue| queue.state == "pending");
         let oldest = waiting.map(|queue| queue.oldest).min();
         let age = oldest.map(|since| (now - since).as_secs_f64().max(0.0));
@@ -172,7 +170,7 @@ async fn status(State(api): State<Api>) -> Result<Response, Refusal> {
         ready: api.telemetry.ready(now).is_ok(),
         began_at: reached.began,
         last_tick: stored.last_tick,
-        ticks: reached.ticks,
+        ticks: api.telemetry.ticks(),
         learning: learning(&overview, &reached),
         sources: reached.began.map(|_| source(reached, now)).into_iter().collect(),
         receivers: api.receivers.all(),
@@ -187,7 +185,8 @@ async fn status(State(api): State<Api>) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &standing))
 }
 
-fn learning(overview: &Overview, reached: &Reached) -> Learning {
+/// As far as the engine showed it.
+pub(super) fn learning(overview: &Overview, reached: &Reached) -> Learning {
     let services = &overview.services;
     Learning {
         until: reached.learning_until,

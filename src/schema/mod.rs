@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::config::{self, World, default_text};
 use crate::problem::{SourceFile, Trace};
-use crate::{rule_test, rules};
+use crate::{rule_test, rules, scorecard};
 
 mod explain;
 mod json;
@@ -23,6 +23,7 @@ use explain::Explained;
 const CONFIG: &str = include_str!("config.toml");
 const RULES: &str = include_str!("rules.toml");
 const TESTS: &str = include_str!("tests.toml");
+const INCIDENTS: &str = include_str!("incidents.toml");
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +34,13 @@ pub enum FileKind {
     Rules,
     /// Tests of rules.
     Tests,
+    /// `incidents.toml`: what really happened.
+    Incidents,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Config, Self::Rules, Self::Tests];
+    pub const ALL: [Self; 4] = [Self::Config, Self::Rules, Self::Tests, Self::Incidents];
 
     /// Its title.
     const fn title(self) -> &'static str {
@@ -45,6 +48,7 @@ impl FileKind {
             Self::Config => "Configuration of grayflag",
             Self::Rules => "Rules of grayflag: signals, causes and changes",
             Self::Tests => "Tests of rules of grayflag",
+            Self::Incidents => "What really happened, for grayflag to be measured against",
         }
     }
 }
@@ -74,6 +78,7 @@ pub fn keys_of(kind: FileKind, file: &SourceFile, world: &dyn World) -> Trace {
         FileKind::Config => config::keys(file, world),
         FileKind::Rules => rules::keys(file),
         FileKind::Tests => rule_test::keys(file, world),
+        FileKind::Incidents => scorecard::keys(file),
     }
 }
 
@@ -99,6 +104,7 @@ pub(crate) fn examples(kind: FileKind) -> Vec<String> {
         }
         FileKind::Rules => vec![RULES.to_owned()],
         FileKind::Tests => vec![TESTS.to_owned()],
+        FileKind::Incidents => vec![INCIDENTS.to_owned()],
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::score::Figures;
+use super::score::{BudgetUse, Figures};
 use crate::problem::{did_you_mean, quoted};
 use crate::time::Span;
 
@@ -72,20 +72,24 @@ impl Figure {
         found.map_or(Kind::Count, |(_, _, kind)| *kind)
     }
 
-    fn of(self, figures: &Figures) -> Option<f64> {
+    /// None where there was nothing to measure it by: no incident to miss, no service that could
+    /// have told anything falsely.
+    fn of(self, figures: &Figures, used: &BudgetUse) -> Option<f64> {
         let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
+        let judged = |value: f64| (used.services > 0).then_some(value);
+        let weekly = |value: f64| judged(value).filter(|_| used.weeks > 0.0);
         match self {
             Self::Caught => figures.caught,
             Self::BeforeNoticed => figures.before_noticed,
-            Self::Missed => Some(figures.missed as f64),
+            Self::Missed => (figures.incidents > 0).then_some(figures.missed as f64),
             Self::Lead => seconds(figures.lead),
             Self::Delay => seconds(figures.delay),
             Self::Named => figures.named,
             Self::NamedInThree => figures.named_in_three,
-            Self::FalseAlerts => Some(figures.false_alerts as f64),
-            Self::FalseAlertsPerWeek => Some(figures.false_alerts_per_week),
-            Self::FalseNotices => Some(figures.false_notices as f64),
-            Self::FalseNoticesPerWeek => Some(figures.false_notices_per_week),
+            Self::FalseAlerts => judged(figures.false_alerts as f64),
+            Self::FalseAlertsPerWeek => weekly(figures.false_alerts_per_week),
+            Self::FalseNotices => judged(figures.false_notices as f64),
+            Self::FalseNoticesPerWeek => weekly(figures.false_notices_per_week),
         }
     }
 }
@@ -162,10 +166,10 @@ fn bound(text: &str) -> Result<Bound, BoundError> {
 impl Bounds {
     /// The bounds that are missed, each in words with how far. A figure that cannot be measured
     /// misses its bound: nothing was shown.
-    pub fn missed(&self, figures: &Figures) -> Vec<String> {
+    pub fn missed(&self, figures: &Figures, used: &BudgetUse) -> Vec<String> {
         let missed = self.0.iter().filter_map(|bound| {
             let kind = bound.figure.kind();
-            let Some(found) = bound.figure.of(figures) else {
+            let Some(found) = bound.figure.of(figures, used) else {
                 return Some(format!("{bound} is required: there is nothing to measure"));
             };
             let kept = if bound.at_least { bound.value <= found } else { found <= bound.value };
@@ -199,11 +203,12 @@ mod tests {
             false_alerts_per_week: 0.5,
             ..Figures::default()
         };
+        let used = BudgetUse { services: 2, weeks: 2.0, ..BudgetUse::default() };
         let text =
             "caught >= 90%, lead>=30m,named>=0.8,false_alerts_per_week<=0.25,missed<=0,lead>=-1h";
         let bounds: Bounds = text.parse().unwrap();
         assert_eq!(
-            bounds.missed(&figures),
+            bounds.missed(&figures, &used),
             [
                 "caught>=90% is required: it is 75%, missed by 15%",
                 "lead>=30m is required: it is -10m, missed by 40m",
@@ -211,7 +216,21 @@ mod tests {
                 "false_alerts_per_week<=0.25 is required: it is 0.5, missed by 0.25",
             ]
         );
-        assert!("caught>=0.7,lead<=0s".parse::<Bounds>().unwrap().missed(&figures).is_empty());
+        assert!(
+            "caught>=0.7,lead<=0s".parse::<Bounds>().unwrap().missed(&figures, &used).is_empty()
+        );
+    }
+
+    #[test]
+    fn what_nothing_was_measured_by_keeps_no_bound() {
+        let text = "missed<=0,false_alerts<=0,false_notices_per_week<=1";
+        let bounds: Bounds = text.parse().unwrap();
+        let missed = |incidents, used: &BudgetUse| {
+            bounds.missed(&Figures { incidents, ..Figures::default() }, used).len()
+        };
+        assert_eq!(missed(0, &BudgetUse::default()), 3, "an empty backend shows nothing");
+        let used = BudgetUse { services: 2, weeks: 1.0, ..BudgetUse::default() };
+        assert_eq!((missed(0, &used), missed(1, &used)), (1, 0));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::problem::{Document, Problem, Problems, SourceFile, Table, did_you_mean, quoted};
+use crate::problem::{Document, Problem, Problems, SourceFile, Table, Trace, did_you_mean, quoted};
 use crate::time::Timestamp;
 
 /// More incidents than this in one file are refused: years of a large fleet.
@@ -32,6 +32,18 @@ pub struct Truth {
 /// it may well have been one that no rule describes.
 pub fn parse(file: &SourceFile, causes: Option<&BTreeSet<&str>>) -> (Vec<Truth>, Problems) {
     let document = Document::parse(file);
+    let truths = read(&document, causes);
+    (truths, document.finish())
+}
+
+/// The keys that a file of incidents can have, as far as `file` has the tables that they stand in.
+pub fn keys(file: &SourceFile) -> Trace {
+    let document = Document::traced(file);
+    read(&document, None);
+    document.keys()
+}
+
+fn read(document: &Document<'_>, causes: Option<&BTreeSet<&str>>) -> Vec<Truth> {
     let root = document.root();
     let tables = root.tables("incident");
     if tables.len() > INCIDENTS_MAX {
@@ -51,7 +63,7 @@ pub fn parse(file: &SourceFile, causes: Option<&BTreeSet<&str>>) -> (Vec<Truth>,
         .collect();
     truths.sort();
     root.finish();
-    (truths, document.finish())
+    truths
 }
 
 /// Line by service and onset of the incidents read so far.

@@ -13,7 +13,7 @@ mod tune;
 
 pub use bounds::{Bound, BoundError, Bounds};
 pub use compare::{Alone, COMPARISON_SCHEMA, Changed, Comparison, Difference, SignalDifference};
-pub use incidents::{INCIDENTS_MAX, Truth, parse};
+pub use incidents::{INCIDENTS_MAX, Truth, keys, parse};
 pub use record::{CASES_MAX, Case, Heard, LENGTH_ASSUMED, Record, SLACK, Sighting, Turn, Watch};
 pub use score::{BudgetUse, Caught, Fate, Figures, SCHEMA, Scorecard, Scored, Spent, Tally};
 pub use tune::{Change, Gain, Split, candidates};

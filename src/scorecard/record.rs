@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::incidents::Truth;
 use crate::engine::Engine;
 use crate::engine::alert::{Alert, Severity, State};
+use crate::engine::appraise::{Appraisal, Move};
 use crate::engine::outcome::{Outcome, Silence};
-use crate::engine::stand::{Stand, Voice};
 use crate::time::{Span, Timestamp};
 
 /// An alert belongs to an incident that really happened if it comes at most this long before its
@@ -24,6 +24,8 @@ pub const CASES_MAX: usize = 100_000;
 const TURNS_MAX: usize = 50;
 /// Causes kept of one alert.
 const CAUSES_MAX: usize = 3;
+/// Signals kept of one sighting.
+const VOICES_MAX: usize = 3;
 
 /// What a replay told.
 #[derive(Clone, Debug, Serialize)]
@@ -32,7 +34,7 @@ pub struct Record {
     pub from: Timestamp,
     /// The last instant.
     pub to: Timestamp,
-    /// Services that could be judged at the end.
+    /// Services that were judged.
     pub services: usize,
     /// Notices and alerts a week that these services may have in all.
     pub accepted_per_week: [f64; 2],
@@ -92,7 +94,7 @@ pub struct Sighting {
     pub notice: f64,
     /// … and of what makes an alert.
     pub alert: f64,
-    /// The signals that said most then, each with its share of a notice.
+    /// The signals that moved most then, each with its share of a notice; at most three.
     pub voices: Vec<Heard>,
     /// What kept the service from being told, as far as that is known.
     pub gates: Vec<String>,
@@ -184,6 +186,8 @@ pub struct Watch {
     record: Record,
     /// Place of each open case by its id.
     open: BTreeMap<String, usize>,
+    /// Services that were judged in some block.
+    judged: BTreeSet<String>,
     /// The end of the last block that was looked at.
     looked: Option<Timestamp>,
     /// Why each truth's service was not told, one text per kind of reason.
@@ -203,11 +207,11 @@ impl Watch {
             sightings: truths.iter().map(|_| Sighting::default()).collect(),
         };
         let gates = truths.iter().map(|_| Vec::new()).collect();
-        Self { truths, record, open: BTreeMap::new(), looked: None, gates }
+        Self { truths, record, open: BTreeMap::new(), judged: BTreeSet::new(), looked: None, gates }
     }
 
-    /// Takes in one tick that may alert. Cost: O(alerts); every five minutes O(series) of each
-    /// service with which something is really wrong.
+    /// Takes in one tick that may alert. Cost: O(alerts); every five minutes O(services), and
+    /// O(series) of each with which something is really wrong.
     pub fn take(&mut self, at: Timestamp, outcome: &Outcome, engine: &Engine) {
         for alert in &outcome.alerts {
             self.alert(alert);
@@ -217,12 +221,17 @@ impl Watch {
             return;
         }
         self.looked = judged;
+        for name in engine.services() {
+            if !self.judged.contains(name) && engine.standing(name).is_some() {
+                self.judged.insert(name.to_owned());
+            }
+        }
         for (place, truth) in self.truths.iter().enumerate() {
             if truth.since() <= at && at <= truth.until() {
                 let sighting = &mut self.record.sightings[place];
                 sighting.neighbours.extend(engine.neighbours(&truth.service));
-                if let Some(stand) = engine.stand(&truth.service) {
-                    sighting.see(at, stand);
+                if let Some(appraisal) = engine.appraise(&truth.service) {
+                    sighting.see(at, appraisal);
                 }
                 hold(&mut self.gates[place], &truth.service, outcome);
             }
@@ -249,10 +258,9 @@ impl Watch {
 
     /// The replay is over.
     pub fn finish(mut self, engine: &Engine) -> Record {
-        let overview = engine.overview();
-        let judged = overview.services.iter().filter(|service| service.standing.is_some());
-        self.record.services = judged.count();
-        self.record.accepted_per_week = overview.accepted;
+        self.record.services = self.judged.len();
+        let (notices, alerts) = engine.accepted();
+        self.record.accepted_per_week = [notices, alerts];
         for (sighting, gates) in self.record.sightings.iter_mut().zip(self.gates) {
             sighting.gates = gates.iter().map(ToString::to_string).collect();
         }
@@ -261,23 +269,29 @@ impl Watch {
 }
 
 impl Sighting {
-    fn see(&mut self, at: Timestamp, Stand { standing, voices }: Stand) {
-        self.alert = self.alert.max(standing.alert);
-        if self.at.is_some() && standing.notice <= self.notice {
+    fn see(&mut self, at: Timestamp, appraisal: Appraisal) {
+        let Some(reach) = appraisal.reach else { return };
+        self.alert = self.alert.max(reach.alert());
+        if self.at.is_some() && reach.notice() <= self.notice {
             return;
         }
         self.at = Some(at);
-        self.notice = standing.notice;
-        self.voices = voices.into_iter().map(Heard::from).collect();
+        self.notice = reach.notice();
+        self.voices = appraisal.moves.into_iter().take(VOICES_MAX).map(Heard::from).collect();
     }
 }
 
-impl From<Voice> for Heard {
-    fn from(voice: Voice) -> Self {
-        let Voice { signal, labels, share, is_small } = voice;
+impl From<Move> for Heard {
+    fn from(found: Move) -> Self {
+        let Move { signal, notice, held, .. } = found;
         let labels: Vec<String> =
-            labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Self { signal, labels: labels.join(", "), share, is_small }
+            signal.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Self {
+            signal: signal.signal,
+            labels: labels.join(", "),
+            share: notice.unwrap_or(0.0),
+            is_small: held.is_some(),
+        }
     }
 }
 

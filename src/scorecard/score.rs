@@ -51,7 +51,9 @@ pub struct Figures {
     pub incidents: usize,
     /// Share that was told at all.
     pub caught: Option<f64>,
-    /// Share of those that somebody noticed which was told before.
+    /// Incidents that somebody noticed.
+    pub noticed: usize,
+    /// Share of those which was told before.
     pub before_noticed: Option<f64>,
     /// Not told at all.
     pub missed: usize,
@@ -295,6 +297,7 @@ impl Figures {
         Self {
             incidents: incidents.len(),
             caught: share(caught.len(), incidents.len()),
+            noticed: noticed().count(),
             before_noticed: share(before, noticed().count()),
             missed: incidents.len() - caught.len(),
             lead: median(caught.iter().filter_map(|(_, caught)| caught.lead).collect()),

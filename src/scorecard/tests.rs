@@ -104,6 +104,7 @@ fn incidents_are_caught_before_or_after_or_missed() {
     let expected = Figures {
         incidents: 3,
         caught: Some(2.0 / 3.0),
+        noticed: 3,
         before_noticed: Some(1.0 / 3.0),
         missed: 1,
         lead: Some(Span::from_mins(-30)),

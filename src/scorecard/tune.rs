@@ -85,8 +85,9 @@ pub fn candidates(rules: &Rules, card: &Scorecard, only: Option<&str>) -> Vec<Ch
         .filter_map(|tally| Some(hardened(known(&tally.name)?)))
         .collect();
     let missed = card.incidents.iter().filter_map(|one| one.sighting.as_ref());
-    let quiet: BTreeSet<&str> =
-        missed.flat_map(|sighting| &sighting.voices).map(|voice| voice.signal.as_str()).collect();
+    // What spoke in full is no louder for a smaller min_effect.
+    let held = missed.flat_map(|sighting| &sighting.voices).filter(|voice| voice.is_small);
+    let quiet: BTreeSet<&str> = held.map(|voice| voice.signal.as_str()).collect();
     let easier = quiet.into_iter().filter(|name| wanted(name)).filter_map(known);
     found.extend(easier.filter_map(|signal| effect(signal, 1.0 / FACTOR)));
     if only.is_none() {
@@ -102,8 +103,10 @@ pub fn candidates(rules: &Rules, card: &Scorecard, only: Option<&str>) -> Vec<Ch
         let more = hardened(signal).into_iter().rev().chain(effect(signal, 1.0 / FACTOR));
         found.extend(more.collect::<Vec<_>>());
     }
-    // What says least of what was caught is least missed, and no louder for being easier.
-    let rest = rules.signals.iter().filter(|signal| !cost.contains(signal.name.as_str()));
+    // What told of something and cost nothing may tell it sooner.
+    let useful = |name: &str| card.signals.iter().any(|t| t.name == name && t.caught > 0);
+    let rest = rules.signals.iter().filter(|signal| useful(&signal.name));
+    let rest = rest.filter(|signal| !cost.contains(signal.name.as_str()));
     found.extend(rest.filter(|s| wanted(&s.name)).filter_map(|s| effect(s, 1.0 / FACTOR)));
     let mut unique: Vec<Change> = Vec::new();
     for change in found {
@@ -315,18 +318,19 @@ pub struct Gain {
 impl Gain {
     /// Of the new figures over the old ones.
     pub fn of(old: &Figures, new: &Figures) -> Self {
-        let incidents = new.incidents as f64;
-        let count = |share: Option<f64>| (share.unwrap_or(0.0) * incidents).round();
-        let caught = count(new.caught) - count(old.caught);
-        // A share of those that somebody noticed, which are at most all.
-        let before = count(new.before_noticed) - count(old.before_noticed);
+        let caught_by = |figures: &Figures| (figures.incidents - figures.missed) as f64;
+        let before_by = |figures: &Figures| {
+            (figures.before_noticed.unwrap_or(0.0) * figures.noticed as f64).round()
+        };
+        let caught = caught_by(new) - caught_by(old);
+        let before = before_by(new) - before_by(old);
         let lead = new.lead.zip(old.lead);
         let lead = lead.map(|(new, old)| Span::from_millis(new.as_millis() - old.as_millis()));
         let false_alerts = new.false_alerts as f64 - old.false_alerts as f64;
         let false_notices = new.false_notices as f64 - old.false_notices as f64;
         let hours = lead.map_or(0.0, Span::as_hours_f64).clamp(-LEAD_HOURS_MAX, LEAD_HOURS_MAX);
         let worth =
-            CAUGHT_WORTH * caught + BEFORE_WORTH * before + LEAD_WORTH * hours * count(new.caught)
+            CAUGHT_WORTH * caught + BEFORE_WORTH * before + LEAD_WORTH * hours * caught_by(new)
                 - ALERT_COST * false_alerts
                 - false_notices;
         Self { caught, before, lead, false_alerts, false_notices, worth }
@@ -335,6 +339,7 @@ impl Gain {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::{Heard, Sighting};
     use super::*;
     use crate::rules::{MinTraffic, Role};
 
@@ -392,10 +397,55 @@ mod tests {
 
     #[test]
     fn more_caught_is_worth_some_false_notices_and_not_any_number() {
-        let old = Figures { incidents: 10, caught: Some(0.5), ..Figures::default() };
-        let new = |false_notices| Figures { caught: Some(0.6), false_notices, ..old.clone() };
+        let old = Figures { incidents: 10, missed: 5, ..Figures::default() };
+        let new = |false_notices| Figures { missed: 4, false_notices, ..old.clone() };
         assert!((Gain::of(&old, &new(5)).worth - 15.0).abs() < 1e-9);
         assert!(Gain::of(&old, &new(25)).worth < 0.0);
         assert!(Gain::of(&old, &old).worth.abs() < 1e-9);
+        // One of the two that somebody noticed is one, however many nobody did.
+        let noticed = |share| Figures { noticed: 2, before_noticed: Some(share), ..old.clone() };
+        assert!((Gain::of(&noticed(0.5), &noticed(1.0)).before - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn only_what_was_held_back_as_too_small_is_made_easier_first() {
+        let heard = |signal: &str, is_small| Heard {
+            signal: signal.to_owned(),
+            labels: String::new(),
+            share: 0.8,
+            is_small,
+        };
+        let truth = Truth {
+            onset: Timestamp::from_secs(0),
+            service: "web".to_owned(),
+            noticed: None,
+            end: None,
+            cause: None,
+            note: None,
+        };
+        let voices = vec![heard("loud", false), heard("held", true)];
+        let sighting = Sighting { voices, ..Sighting::default() };
+        let range = (Timestamp::from_secs(0), Timestamp::from_secs(7 * 86_400));
+        let record = Record {
+            from: range.0,
+            to: range.1,
+            services: 1,
+            accepted_per_week: [1.0; 2],
+            cases: Vec::new(),
+            left_out: 0,
+            sightings: vec![sighting],
+        };
+        let card = Scorecard::new(&[truth], &record);
+        let named = |name: &str| Signal { name: name.to_owned(), ..signal() };
+        let signals = ["loud", "held", "silent"].map(named).into();
+        let rules = Rules { signals, ..Rules::default() };
+        let easier: Vec<String> = candidates(&rules, &card, None)
+            .into_iter()
+            .filter_map(|change| match change {
+                Change::MinEffect { signal, .. } => Some(signal),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(easier, ["held"], "what was heard in full is no louder for being easier");
     }
 }

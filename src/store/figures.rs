@@ -1,4 +1,4 @@
-//! What the file holds, in numbers, for metrics.
+//! What the file holds, in numbers: for metrics, API and pages.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,14 @@ pub struct Figures {
     pub silences: u64,
     /// Messages that have not arrived.
     pub outbox: Vec<Queue>,
+}
+
+impl Figures {
+    /// How many messages stand so, of all receivers: `pending`, `held` or `dead`.
+    pub fn messages(&self, state: &str) -> u64 {
+        let queues = self.outbox.iter().filter(|queue| queue.state == state);
+        queues.map(|queue| queue.messages).sum()
+    }
 }
 
 /// Messages of one receiver that stand alike.

@@ -198,18 +198,6 @@ impl Store {
             .collect()
         })
     }
-
-    /// Bytes of the file, as SQLite counts them.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn size(&self) -> Result<u64, StoreError> {
-        self.read("read the size", |c| {
-            let pragma = |name| c.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            Ok((pragma("page_count")? * pragma("page_size")?).unsigned_abs())
-        })
-    }
 }
 
 /// The newest alerts in the order of an index: a condition that is a parameter keeps SQLite from

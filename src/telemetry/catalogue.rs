@@ -74,7 +74,7 @@ catalogue! {
     READY = gauge("grayflag_ready", &[], "1 while `/-/ready` says 200: learned, and the last tick is fresh");
 
     LAST_TICK = gauge("grayflag_last_tick_timestamp_seconds", &[],
-        "The newest tick that was processed, as unix time; 0 before the first");
+        "The newest tick that was processed, also before a restart, as unix time; 0 before the first");
     LAG = gauge("grayflag_tick_lag_seconds", &[],
         "Time since the newest tick; at most interval and settle while all is well. 0 before the first");
     BEHIND = gauge("grayflag_ticks_behind", &[], "Ticks that are due and not processed yet");

@@ -103,7 +103,7 @@ impl Telemetry {
             None => String::new(),
         };
         let Some(at) = counts.last_tick else {
-            return Err(format!("no tick was processed since the start{away}"));
+            return Err(format!("no tick was processed yet{away}"));
         };
         if counts.learned < 1.0 {
             let share = format::share(counts.learned);
@@ -173,12 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_is_ready_as_long_as_what_it_goes_on_from_is_fresh() {
+        let (_, telemetry) = clock();
+        telemetry.grid(Span::HOUR, Span::from_secs(20));
+        let now = Timestamp::from_secs(1_000_000);
+        telemetry.goes_on_from(now - Span::HOUR);
+        assert_eq!(telemetry.ready(now), Ok(()), "nothing is due");
+        assert!(telemetry.ready(now + Span::HOUR.times(3)).is_err(), "it fell behind");
+        telemetry.ticked(now, 1.0, 1, &Outcome::default());
+        telemetry.goes_on_from(now - Span::DAY);
+        assert_eq!(telemetry.ready(now), Ok(()), "a reload forgets nothing");
+    }
+
+    #[test]
     fn ready_is_what_has_learned_and_is_fresh() {
         let (_, telemetry) = clock();
         telemetry.grid(Span::MINUTE, Span::from_secs(20));
         let now = Timestamp::from_secs(1_000_000);
         let why = |now| telemetry.ready(now).unwrap_err();
-        assert_eq!(why(now), "no tick was processed since the start");
+        assert_eq!(why(now), "no tick was processed yet");
         telemetry.backend(Some("connect"));
         assert!(why(now).ends_with("; the backend cannot be read (connect)"));
         telemetry.backend(None);

@@ -226,6 +226,20 @@ impl Telemetry {
         (counts.interval, counts.settle) = (interval, settle);
     }
 
+    /// A state that was kept goes on from its newest tick: nothing is left to be learned. Says
+    /// nothing where a tick was processed already.
+    pub fn goes_on_from(&self, newest: Timestamp) {
+        let mut counts = self.lock();
+        if counts.last_tick.is_none() {
+            (counts.last_tick, counts.learned) = (Some(newest), 1.0);
+        }
+    }
+
+    /// Ticks processed since the start, also those that only taught.
+    pub fn ticks(&self) -> u64 {
+        self.lock().ticks
+    }
+
     /// From which backend is read, from now on.
     pub fn reads_from(&self, source: Counting) {
         self.lock().source = Some(source);

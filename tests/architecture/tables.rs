@@ -65,7 +65,6 @@ pub(crate) const STAGES: &[&[&str]] = &[
         "scores",
         "silent",
         "snapshot",
-        "stand",
         "users",
     ],
 ];

@@ -47,7 +47,7 @@ async fn a_token_is_shown_once_and_a_cookie_stands_for_it() {
         (StatusCode::SEE_OTHER, "/incidents")
     );
     let cookie = right.headers()["set-cookie"].to_str().unwrap();
-    for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Max-Age=604800"] {
+    for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=604800"] {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure") && !cookie.contains(TOKEN), "{cookie}");
@@ -101,4 +101,39 @@ async fn people_are_asked_to_log_in_and_programs_are_told() {
     assert_eq!(asked.headers()["location"], "/-/login?next=/incidents/a%3Fb%3Dc%26d");
     let api = served.request(Method::GET, "/api/v1/changes").header("accept", "text/html");
     assert_eq!(served.ask(api).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_form_leads_to_the_login_and_back_to_its_page() {
+    // Everybody on this machine may read, and only who shows the token may write.
+    let served = Served::start(|config| config.tokens = vec![token(Scope::Write)]).await;
+    let page = |path: &str| served.request(Method::GET, path).header("accept", "text/html");
+    let silences = page("/silences").send().await.unwrap().text().await.unwrap();
+    let way = "href=\"&#x2f;-&#x2f;login?next=&#x2f;silences\"";
+    assert!(silences.contains(way), "where people find it: {silences}");
+
+    let own = served.url.clone();
+    let form = |accept: &str| {
+        let form = served.request(Method::POST, "/silences").header("content-type", FORM);
+        let form = form.header("origin", &own).header("accept", accept.to_owned());
+        let form = form.header("referer", format!("{own}/silences?service=web"));
+        form.body("service=web&for=1h&comment=planned")
+    };
+    let led = form("text/html,application/problem+json").send().await.unwrap();
+    assert_eq!(led.status(), StatusCode::SEE_OTHER);
+    assert_eq!(led.headers()["location"], "/-/login?next=/silences%3Fservice%3Dweb");
+    let (status, _) = served.ask(form("application/json")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "programs are told");
+
+    let cookie = served.cookie(TOKEN).await;
+    let done = form("text/html").header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(done.headers()["location"], "/silences");
+    let known = page("/-/login").header("cookie", &cookie).send().await.unwrap();
+    let known = known.text().await.unwrap();
+    assert!(known.contains("action=\"/-/logout\""), "{known}");
+    assert!(!page("/-/login").send().await.unwrap().text().await.unwrap().contains("logout"));
+    // Where no token is, nobody is asked for one.
+    let open = Served::start(|_| {}).await;
+    let open = open.request(Method::GET, "/").send().await.unwrap().text().await.unwrap();
+    assert!(!open.contains("login"), "{open}");
 }

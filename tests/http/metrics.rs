@@ -112,7 +112,7 @@ async fn what_is_not_well_is_told_with_the_reason() {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
         told["detail"].as_str().unwrap().to_owned()
     };
-    assert_eq!(why("/-/ready").await, "no tick was processed since the start");
+    assert_eq!(why("/-/ready").await, "no tick was processed yet");
     served.api.telemetry().ticked(NOW - Span::WEEK, 0.25, 1, &Outcome::default());
     assert_eq!(why("/-/ready").await, "the history is being learned, 25% of it so far");
     served.api.telemetry().ticked(NOW - Span::HOUR, 1.0, 1, &Outcome::default());

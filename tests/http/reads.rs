@@ -67,8 +67,8 @@ async fn watched() -> Served {
         ..Service::default()
     };
     rules.services.insert("checkout".to_owned(), described);
-    served.api.progress().goes_by(Arc::new(rules));
-    served
+    let facts = Facts { rules: Arc::new(rules), ..Facts::default() };
+    served.serve_with(|api| api.with_facts(facts)).await
 }
 
 #[tokio::test]

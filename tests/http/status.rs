@@ -1,6 +1,7 @@
 //! How the daemon stands, over the API.
 
 use grayflag::engine::outcome::{Report, Silence};
+use grayflag::http::reload::{Reloaded, Reloader};
 use grayflag::notify::delivery::Delivery;
 use grayflag::notify::post::PostConfig;
 use grayflag::notify::receiver::{PaceConfig, ReceiverConfig, ReceiverKind};
@@ -10,6 +11,23 @@ use grayflag::store::{Dispatch, Hold};
 use secrecy::SecretString;
 
 use super::*;
+
+impl Served {
+    /// The same with something else about its API, at another address.
+    pub(super) async fn serve_with(mut self, change: impl FnOnce(Api) -> Api) -> Self {
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        let bound = http::bind(&config, &(Arc::new(|| NOW) as Now)).await.unwrap();
+        self.url = format!("http://{}", bound.address().unwrap());
+        self.api = change(self.api.clone());
+        self.task = tokio::spawn(http::serve(bound, self.api.clone(), self.stop.clone()));
+        self
+    }
+
+    /// As after a tick that was processed a moment ago.
+    pub(super) fn is_ready(&self) {
+        self.api.telemetry().ticked(NOW, 1.0, 1, &Outcome::default());
+    }
+}
 
 fn hook(name: &str) -> ReceiverConfig {
     // Nobody listens there.
@@ -50,7 +68,8 @@ async fn the_status_says_how_far_it_is_and_how_receivers_fare() {
         "store": first["store"],
         "budget": {
             "alerts": {"used": 0, "accepted": 0.0}, "notices": {"used": 0, "accepted": 0.0}
-        }
+        },
+        "reloads": {"taken": 0, "refused": 0, "at": null, "last": null}
     });
     assert_eq!(first, nothing);
     assert!(first["store"]["bytes"].as_u64().unwrap() > 4_096);
@@ -98,6 +117,7 @@ async fn the_status_says_how_the_backend_fares() {
         ..Report::default()
     };
     progress.ticked((ago(90), ago(60)), Some(NOW), &report);
+    served.is_ready();
     progress.is_away(ago(30), "network", "connection refused".to_owned());
     let (_, standing) = served.get("/api/v1/status").await;
     let source = json!({
@@ -115,4 +135,40 @@ async fn the_status_says_how_the_backend_fares() {
     progress.is_back();
     let (_, standing) = served.get("/api/v1/status").await;
     assert_eq!(standing["sources"][0]["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_page_says_what_is_wrong_with_backend_and_configuration() {
+    let (reloader, _wished) = Reloader::new();
+    let served = Served::start(|_| {}).await;
+    let source_url = Some("http://127.0.0.1:9090".to_owned());
+    let facts = Facts { source_url, ..Facts::default() };
+    let change = |api: Api| api.with_reloader(reloader.clone()).with_facts(facts);
+    let served = served.serve_with(change).await;
+    let page = || async {
+        served.request(Method::GET, "/status").send().await.unwrap().text().await.unwrap()
+    };
+    let calm = page().await;
+    assert!(calm.contains("0 taken up, 0 refused") && calm.contains("no tick was processed yet"));
+    let progress = served.api.progress();
+    progress.begins(NOW - Span::HOUR, "http://127.0.0.1:9090");
+    progress.met("Prometheus 2.42.0".to_owned());
+    progress.is_away(NOW - Span::from_mins(5), "network", "connection refused".to_owned());
+    let problem = "error: no <such> key\n --> grayflag.toml:3:1".to_owned();
+    reloader.remember(NOW, &Reloaded::Refused { problem });
+    let told = page().await;
+    for part in [
+        "Prometheus 2.42.0",
+        "connection refused",
+        "(5m ago)",
+        "stays in force",
+        "no &lt;such&gt; key\n --&gt; grayflag.toml:3:1",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    progress.is_back();
+    reloader.remember(NOW, &Reloaded::Changed { changes: vec!["signal added: p99".to_owned()] });
+    let told = page().await;
+    assert!(told.contains("signal added: p99") && told.contains("1 taken up, 1 refused"), "{told}");
+    assert!(!told.contains("connection refused") && !told.contains("such"), "{told}");
 }

@@ -228,3 +228,30 @@ async fn a_handshake_that_goes_nowhere_is_given_up() {
     assert_eq!(read.expect("closed in time").unwrap(), 0);
     stop.cancel();
 }
+
+/// What `grayflag healthy` says of a server at this port whose configuration has this `tls`.
+fn healthy(folder: &Path, port: u16, tls: &str) -> Option<i32> {
+    let config = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n{tls}");
+    std::fs::write(folder.join("grayflag.toml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grayflag"));
+    let config = folder.join("grayflag.toml");
+    command.arg("healthy").arg("--config").arg(config).output().unwrap().status.code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_check_speaks_as_the_server_does() {
+    let authority = Authority::new();
+    authority.sign("live", "10");
+    let (now, _) = clock();
+    let folder = authority.0.path();
+    let files = "cert_file = \"live.pem\", key_file = \"live.key\"";
+    let (port, stop, _dir) = serve(authority.config("live"), &now).await;
+    assert_eq!(healthy(folder, port, &format!("tls = {{ {files} }}")), Some(0));
+    assert_eq!(healthy(folder, port, ""), Some(1), "plain HTTP is not what it speaks");
+    stop.cancel();
+    let client_ca_file = Some(authority.path("ca.pem"));
+    let (port, _stop, _dir) =
+        serve(http_tls::Config { client_ca_file, ..authority.config("live") }, &now).await;
+    let tls = format!("tls = {{ {files}, client_ca_file = \"ca.pem\" }}");
+    assert_eq!(healthy(folder, port, &tls), Some(0), "it shows the server's own certificate");
+}

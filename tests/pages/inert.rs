@@ -5,7 +5,7 @@ use std::sync::Arc;
 use grayflag::engine::alert::Alert;
 use grayflag::engine::overview::{Health, Overview, SeriesStanding, ServiceStanding};
 use grayflag::http::live::{Stage, live};
-use grayflag::http::{self, Api, Config, Facts};
+use grayflag::http::{self, Api, Config, Facts, Now};
 use grayflag::matcher::Matcher;
 use grayflag::notify::handle::StoreHandle;
 use grayflag::notify::sample;
@@ -125,7 +125,7 @@ impl Hostile {
             .await
             .unwrap();
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
-        let now: http::Now = Arc::new(|| NOW);
+        let now: Now = Arc::new(|| NOW);
         let bound = http::bind(&config, &now).await.unwrap();
         let url = format!("http://{}", bound.address().unwrap());
         let (stage, live) = live();

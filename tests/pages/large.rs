@@ -6,7 +6,7 @@ use grayflag::clock;
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::overview::{Health, Overview, SeriesStanding, ServiceStanding};
 use grayflag::http::live::live;
-use grayflag::http::{self, Api, Config, Facts};
+use grayflag::http::{self, Api, Config, Facts, Now};
 use grayflag::notify::handle::StoreHandle;
 use grayflag::notify::sample;
 use grayflag::rules::{Role, Rules, Signal};
@@ -75,7 +75,7 @@ async fn pages_of_a_large_fleet_are_quick() {
             .unwrap();
     }
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
-    let now: http::Now = Arc::new(|| NOW);
+    let now: Now = Arc::new(|| NOW);
     let bound = http::bind(&config, &now).await.unwrap();
     let url = format!("http://{}", bound.address().unwrap());
     let (stage, live) = live();
@@ -85,7 +85,7 @@ async fn pages_of_a_large_fleet_are_quick() {
     let signals =
         (0..SERIES_EACH).map(|n| Signal::plain(&format!("s{n}"), Role::ALL[n % Role::ALL.len()]));
     let rules = Arc::new(Rules { signals: signals.collect(), ..Rules::default() });
-    let api = Api::new(config, vec![], StoreHandle::new(store), Arc::new(|| NOW));
+    let api = Api::new(config, vec![], StoreHandle::new(store), now);
     let api = api.with_live(live).with_facts(Facts { rules, ..Facts::default() });
     tokio::spawn(http::serve(bound, api, CancellationToken::new()));
     let client = Client::builder().no_proxy().build().unwrap();

@@ -98,7 +98,7 @@ fn nothing(asked: &Asked<'_>, names: &BTreeSet<String>) -> Problem {
         } else {
             hint
         };
-        return weak("nothing", text, hint);
+        return empty(text, hint.to_owned());
     }
     let text = format!("matches nothing: the backend has no {}", listed(missing.iter().copied()));
     let near = missing.iter().find_map(|name| {
@@ -119,7 +119,11 @@ fn nothing(asked: &Asked<'_>, names: &BTreeSet<String>) -> Problem {
             packs[0]
         ),
     };
-    weak("nothing", text, hint)
+    empty(text, hint)
+}
+
+fn empty(text: String, hint: String) -> Problem {
+    Problem { kind: "nothing", useless: true, text, hint: Some(hint) }
 }
 
 /// Packs with a signal of the same role for which the backend has everything.

@@ -55,6 +55,7 @@ impl Report {
             n => format!("{n} queries"),
         };
         let sum = match odd {
+            0 if self.queries.is_empty() => "the rules have no signals".to_owned(),
             0 => "nothing is odd".to_owned(),
             1 => "1 is odd".to_owned(),
             n => format!("{n} are odd"),

@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 use page::Page;
 use sink::Sink;
 
-pub(super) use drive::{CacheArgs, Past, check_range};
+pub(super) use drive::{CacheArgs, Past, Replayed, check_range};
 
 /// The value of the `schema` field of what `--summary` writes.
 const SUMMARY_SCHEMA: &str = "grayflag.replay/v1";
@@ -189,7 +189,7 @@ fn write_summary(path: &Path, results: &Results<'_>) -> Result<(), Failure> {
 /// Says which bounds are missed, and fails if any is.
 fn judge(bounds: Option<&Bounds>, card: Option<&Scorecard>) -> Result<(), Failure> {
     let Some((bounds, card)) = bounds.zip(card) else { return Ok(()) };
-    let missed = bounds.missed(&card.figures);
+    let missed = bounds.missed(&card.figures, &card.budget);
     let mut err = io::stderr().lock();
     for line in &missed {
         writeln!(err, "missed: {line}")?;

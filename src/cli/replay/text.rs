@@ -22,7 +22,7 @@ pub(super) fn scorecard(card: &Scorecard, out: &mut dyn Write) -> io::Result<()>
     }
     if card.outside > 0 {
         let outside = count(card.outside, "incident");
-        writeln!(out, "  {outside} of the file lie outside of the range")?;
+        writeln!(out, "  outside of the range: {outside} of the file")?;
     }
     if !card.incidents.is_empty() {
         writeln!(out)?;

@@ -67,6 +67,10 @@ function adopt(other) {
   document.title = other.title;
 }
 
+// The page to log in that an answer is of; none where it is another.
+const loginAt = (answer) =>
+  answer.redirected && new URL(answer.url).pathname.startsWith("/-/") ? answer.url : null;
+
 const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
 
 const pause = byId("pause");
@@ -83,6 +87,11 @@ function later() {
 async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (loginAt(answer)) {
+      // What somebody reads or types stays; nothing new comes until they log in.
+      byId("freshness").textContent = "You are logged out: load the page again.";
+      return;
+    }
     if (answer.ok) adopt(parsed(await answer.text()));
     failures = answer.ok ? 0 : failures + 1;
   } catch {
@@ -125,9 +134,8 @@ document.addEventListener("submit", async (event) => {
       headers: { accept: "text/html, application/problem+json" },
       body: new URLSearchParams(new FormData(form)),
     });
-    if (answer.redirected && new URL(answer.url).pathname.startsWith("/-/")) {
-      // Whoever is not signed in is sent there.
-      location.assign(answer.url);
+    if (loginAt(answer)) {
+      location.assign(loginAt(answer));
     } else if (answer.ok) {
       const text = await answer.text();
       form.reset();

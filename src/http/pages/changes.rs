@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::view::{Link, Reader, When, first, lasted};
-use super::{Asked, ask, asked, or_trouble, read, show};
+use super::{Asked, asked, or_trouble, read, show};
 use crate::http::Api;
 use crate::http::problem::Refusal;
 use crate::notify::view::clean;
@@ -48,7 +48,7 @@ pub(super) async fn page(State(api): State<Api>, params: Asked<Params>) -> Respo
 }
 
 async fn gather(api: &Api, wanted: String) -> Result<Response, Refusal> {
-    let known = ask(api, |engine| engine.changes().to_vec()).await;
+    let known = api.live.ask(|engine| engine.changes().to_vec()).await;
     let posted_only = known.is_none();
     let mut changes: Vec<Change> = known.unwrap_or_default();
     let filter = Wanted { from: None, to: None, service: None, limit: CHANGES_MAX, after: None };

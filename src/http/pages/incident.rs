@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::view::Reader;
 use super::view::incident::{Known, incident};
 use super::view::service::range_of;
-use super::{Asked, ask, asked, or_trouble, read, show};
+use super::{Asked, asked, or_trouble, read, show};
 use crate::engine::Engine;
 use crate::engine::alert::{Alert, State as Stands};
 use crate::engine::chart::{Chart, Panel};
@@ -144,7 +144,7 @@ async fn known(api: &Api, id: String, part: Part) -> Result<Known, Refusal> {
     .await?;
     let alert = known.whole.alert.clone();
     if alert.state != Stands::Resolved {
-        let now = ask(api, move |engine| draw(engine, &alert, part)).await;
+        let now = api.live.ask(move |engine| draw(engine, &alert, part)).await;
         let now = now.filter(|chart| !chart.panels.is_empty());
         known.chart = now.or(known.chart);
     }

@@ -19,7 +19,6 @@ mod status;
 mod view;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -33,7 +32,6 @@ use super::Api;
 use super::endpoint::Access;
 use super::exchange::store_problem;
 use super::problem::Refusal;
-use crate::engine::Engine;
 use crate::html::{HtmlError, Templates};
 use crate::rules::Rules;
 use crate::store::{Store, StoreError};
@@ -41,7 +39,8 @@ use crate::time::Span;
 
 use shell::Shell;
 
-/// What pages know beside the store and the engine.
+/// What pages and API know beside the store and the engine: the same for as long as a
+/// configuration is in force.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Whose wall clock people read.
@@ -63,9 +62,6 @@ impl Default for Facts {
         Self { zone, source_url: None, rules, interval, history }
     }
 }
-
-/// A page is not kept waiting longer for an engine that is at work.
-const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Scripts, styles and forms of this server alone; pictures of charts in the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
@@ -291,14 +287,6 @@ async fn read<T: Send + 'static>(
     read: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Refusal> {
     api.store.with(read).await.map_err(|problem| store_problem(&problem))
-}
-
-/// Asks the engine; none while it is at work for longer than a page waits.
-async fn ask<T: Send + 'static>(
-    api: &Api,
-    question: impl FnOnce(&Engine) -> T + Send + 'static,
-) -> Option<T> {
-    tokio::time::timeout(PATIENCE, api.live.ask(question)).await.ok().flatten()
 }
 
 /// The page, or the page of why there is none.

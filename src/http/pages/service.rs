@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::view::rows::IncidentRow;
 use super::view::service::{ServiceView, range_of, service, unseen};
 use super::view::{Reader, service_url};
-use super::{Asked, ask, asked, or_trouble, read, show};
+use super::{Asked, asked, or_trouble, read, show};
 use crate::http::Api;
 use crate::http::problem::Refusal;
 use crate::notify::view::clean;
@@ -60,7 +60,7 @@ async fn gather(api: &Api, name: String, range: Option<&str>) -> Result<Response
     })?;
     let (range, back) = range_of(range);
     let of = name.clone();
-    let chart = ask(api, move |engine| engine.draw_service(&of, back)).await;
+    let chart = api.live.ask(move |engine| engine.draw_service(&of, back)).await;
     let filter = IncidentFilter {
         service: Some(name.clone()),
         limit: INCIDENTS_MAX,

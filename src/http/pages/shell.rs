@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::assets::ASSETS;
 use super::view::{Reader, When, counted};
 use super::{Facts, read};
-use crate::http::Api;
+use crate::http::{Api, login};
 use crate::notify::chart::zone_name;
 use crate::time::{Span, Timestamp};
 
@@ -42,6 +42,8 @@ pub(super) struct Shell {
     zone: String,
     /// What is said aloud when it changes.
     aloud: String,
+    /// Where to log in and out; none where nobody needs to.
+    login: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +74,7 @@ impl Shell {
             at: at.map(|at| Reader { now, zone: &facts.zone }.clock(at)),
             stale: stale(at, now, facts),
             zone: zone_name(&facts.zone),
+            login: (!api.config.tokens.is_empty()).then(|| login::address(here)),
             aloud: match open {
                 0 => "No incident is open.".to_owned(),
                 open => format!("{} open.", counted(open, "incident")),

@@ -180,10 +180,12 @@ impl Cache {
         }
     }
 
-    /// Another process may write the same at the same time: both have a file of their own, and the
-    /// later one takes the place.
+    /// Another process, or another replay of this one, may write the same at the same time: each
+    /// has a file of its own, and the later one takes the place.
     fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = path.with_extension(format!("{}.{UNFINISHED}", std::process::id()));
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        let (process, place) = (std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
+        let unfinished = path.with_extension(format!("{process}.{place}.{UNFINISHED}"));
         let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
         if written.is_err() {
             drop(fs::remove_file(&unfinished));
@@ -382,6 +384,25 @@ mod tests {
         assert_eq!(cache.get(&path), None);
         assert!(!path.exists());
         assert_eq!(cache.used().damaged, 1);
+    }
+
+    #[test]
+    fn replays_side_by_side_keep_the_same_answer_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), NOW).unwrap();
+        let path = cache.path("http://a", &form("up"));
+        let answer = || {
+            let mut answer = Answer::default();
+            answer.warnings.push("w".repeat(1 << 20));
+            answer
+        };
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| (0..20).for_each(|_| cache.keep(&path, &Kept::Answer(answer()))));
+            }
+        });
+        assert_eq!(cache.get(&path), Some(Kept::Answer(answer())));
+        assert_eq!(cache.used(), CacheUse::default(), "nothing was damaged or could not be kept");
     }
 
     #[test]

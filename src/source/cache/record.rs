@@ -115,22 +115,19 @@ impl Answer {
     /// is there beside is news once it lasts: asked for with a longer step, some backends look
     /// farther back, and find for a while what had gone before.
     pub(super) fn agrees_with(&self, some: &Self, (start, step): (i64, i64)) -> bool {
-        let by_labels = |answer: &'_ Self| -> BTreeMap<Labels, Row> {
-            answer
-                .rows
-                .iter()
-                .map(|row| (row.labels.iter().cloned().collect(), row.clone()))
-                .collect()
-        };
-        let (kept, some) = (by_labels(self), by_labels(some));
+        let (kept, some) = (self.by_labels(), some.by_labels());
         let same = kept.iter().all(|(labels, row)| {
             let found: BTreeMap<i64, f64> =
                 some.get(labels).map(|row| row.points().collect()).unwrap_or_default();
             let mut checked = row.points().filter(|(at, _)| (at - start) % step == 0);
             checked.all(|(at, value)| found.get(&at).is_some_and(|other| is_same(*other, value)))
         });
-        let lasts = |row: &Row| NEWS_MIN <= row.values.len();
+        let lasts = |row: &&Row| NEWS_MIN <= row.values.len();
         same && !some.iter().any(|(labels, row)| lasts(row) && !kept.contains_key(labels))
+    }
+
+    fn by_labels(&self) -> BTreeMap<Labels, &Row> {
+        self.rows.iter().map(|row| (row.labels.iter().cloned().collect(), row)).collect()
     }
 
     /// Tells the rows again, as the backend did.

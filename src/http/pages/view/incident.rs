@@ -46,6 +46,8 @@ pub(in crate::http::pages) struct IncidentView {
     lasted: String,
     /// When it was told last.
     told: When,
+    /// Whether users are affected; may be empty.
+    users: String,
     left: Option<String>,
     acknowledged: Option<Word>,
     held: Vec<String>,
@@ -143,6 +145,7 @@ pub(in crate::http::pages) fn incident(
         began_range: view.began_range,
         lasted: lasted(alert.started_at, end),
         told: reader.moment(alert.at),
+        users: view.users,
         left: view.left,
         acknowledged: whole.acknowledged.as_ref().map(|word| acknowledged(word, reader)),
         held: held.iter().map(|held| held_text(held, reader)).collect(),
