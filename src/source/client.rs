@@ -167,7 +167,11 @@ impl Client {
         let (path, parameters) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
         let whole = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&whole);
-        url.set_query(parameters);
+        if let Some(more) = parameters {
+            // Those of the address itself are sent along.
+            let all = url.query().map_or_else(|| more.to_owned(), |own| format!("{own}&{more}"));
+            url.set_query(Some(&all));
+        }
         let request = self.http.request(method, url);
         match &self.config.basic_auth {
             Some(basic) => {
