@@ -15,12 +15,11 @@ use super::table::write_table;
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::Routing;
-use crate::engine::alert::{Alert, Culprit, MovedSignal, NamedCause, SCHEMA, Severity, State};
+use crate::engine::alert::{Alert, Culprit, MovedSignal, NamedCause, Severity, State};
 use crate::format;
 use crate::notify::routes::{Policy, Told, Verdict, plan, verdicts};
 use crate::notify::view::clean;
 use crate::problem::{did_you_mean, quoted};
-use crate::rules::Steps;
 use crate::series::{Change, ChangeKind};
 use crate::store::{CHANGES_MAX, Dispatch, Hold, Silence, Store, Wanted};
 use crate::time::Timestamp;
@@ -270,26 +269,11 @@ fn made_up(config: &Config, args: &RoutesArgs, at: Timestamp) -> Result<Alert, F
     };
     let signals = if signal.is_empty() { &any[..] } else { signal };
     Ok(Alert {
-        schema: SCHEMA.to_owned(),
-        state: State::Firing,
-        incident: "sample".to_owned(),
-        at,
-        started_at: at,
-        started_at_range: [at, at],
         severity: args.severity.unwrap_or(Severity::Warning),
-        service: about.clone(),
-        title: String::new(),
         causes: cause.iter().map(named).collect(),
         signals: signals.iter().map(moved).collect(),
-        changes: Vec::new(),
-        forecast: None,
-        breakdown: Vec::new(),
-        users: String::new(),
-        named_at: None,
-        steps: Steps::default(),
-        checked: Vec::new(),
-        links: BTreeMap::new(),
         services,
+        ..Alert::plain("sample", about.clone(), at)
     })
 }
 

@@ -242,6 +242,33 @@ impl fmt::Display for State {
 }
 
 impl Alert {
+    /// A notice that begins at `at` and says nothing but whom it is about: for those who ask what
+    /// would come of an alert, or found none.
+    pub fn plain(incident: &str, service: String, at: Timestamp) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            state: State::Firing,
+            incident: incident.to_owned(),
+            at,
+            started_at: at,
+            started_at_range: [at, at],
+            severity: Severity::Notice,
+            services: vec![service.clone()],
+            service,
+            title: String::new(),
+            causes: Vec::new(),
+            signals: Vec::new(),
+            changes: Vec::new(),
+            forecast: None,
+            breakdown: Vec::new(),
+            users: String::new(),
+            named_at: None,
+            steps: Steps::default(),
+            checked: Vec::new(),
+            links: BTreeMap::new(),
+        }
+    }
+
     /// Identifies this message among all: the same incident, state and tick give the same id,
     /// so that an outbox can tell a repetition from news.
     pub fn id(&self) -> String {

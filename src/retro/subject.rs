@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Watched;
-use crate::engine::alert::{Alert, SCHEMA, Severity, State};
-use crate::rules::Steps;
+use crate::engine::alert::{Alert, State};
 use crate::time::{Span, Timestamp};
 
 /// A service that was strong within this time of the instant asked about is taken where no
@@ -166,26 +165,5 @@ fn stories(alerts: &[Alert]) -> Vec<Story<'_>> {
 
 /// An alert that was never told.
 fn nothing(service: String, at: Timestamp) -> Alert {
-    Alert {
-        schema: SCHEMA.to_owned(),
-        state: State::Firing,
-        incident: String::new(),
-        at,
-        started_at: at,
-        started_at_range: [at, at],
-        severity: Severity::Notice,
-        services: vec![service.clone()],
-        service,
-        title: "nothing was told".to_owned(),
-        causes: Vec::new(),
-        signals: Vec::new(),
-        changes: Vec::new(),
-        forecast: None,
-        breakdown: Vec::new(),
-        users: String::new(),
-        named_at: None,
-        steps: Steps::default(),
-        checked: Vec::new(),
-        links: std::collections::BTreeMap::new(),
-    }
+    Alert { title: "nothing was told".to_owned(), ..Alert::plain("", service, at) }
 }

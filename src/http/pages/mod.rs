@@ -106,103 +106,40 @@ pub struct Route {
     pub(super) handler: fn() -> MethodRouter<Api>,
 }
 
+impl Route {
+    /// Something to look at.
+    const fn page(path: &'static str, handler: fn() -> MethodRouter<Api>) -> Self {
+        Self { method: "GET", path, access: Access::Read, handler }
+    }
+
+    /// Something to send.
+    const fn form(path: &'static str, handler: fn() -> MethodRouter<Api>) -> Self {
+        Self { method: "POST", path, access: Access::Write, handler }
+    }
+}
+
 /// Every route of the pages.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/", access: Access::Read, handler: || get(fleet::page) },
-    Route {
-        method: "GET",
-        path: "/incidents",
-        access: Access::Read,
-        handler: || get(incidents::page),
-    },
-    Route {
-        method: "GET",
-        path: "/incidents/{id}",
-        access: Access::Read,
-        handler: || get(incident::page),
-    },
-    Route {
-        method: "GET",
-        path: "/incidents/{id}/values",
-        access: Access::Read,
-        handler: || get(incident::values),
-    },
-    Route {
-        method: "POST",
-        path: "/incidents/{id}/acknowledge",
-        access: Access::Write,
-        handler: || post(forms::acknowledge),
-    },
-    Route {
-        method: "POST",
-        path: "/incidents/{id}/feedback",
-        access: Access::Write,
-        handler: || post(forms::feedback),
-    },
-    Route {
-        method: "POST",
-        path: "/incidents/{id}/silence",
-        access: Access::Write,
-        handler: || post(forms::silence_incident),
-    },
-    Route {
-        method: "POST",
-        path: "/incidents/{id}/steps",
-        access: Access::Write,
-        handler: || post(forms::step),
-    },
-    Route {
-        method: "GET",
-        path: "/services/{name}",
-        access: Access::Read,
-        handler: || get(service::page),
-    },
-    Route { method: "GET", path: "/rules", access: Access::Read, handler: || get(rules::page) },
-    Route { method: "GET", path: "/changes", access: Access::Read, handler: || get(changes::page) },
-    Route {
-        method: "GET",
-        path: "/coverage",
-        access: Access::Read,
-        handler: || get(coverage::page),
-    },
-    Route { method: "GET", path: "/digests", access: Access::Read, handler: || get(digests::list) },
-    Route {
-        method: "GET",
-        path: "/digests/{every}/{at}",
-        access: Access::Read,
-        handler: || get(digests::one),
-    },
-    Route {
-        method: "GET",
-        path: "/silences",
-        access: Access::Read,
-        handler: || get(silences::page),
-    },
-    Route {
-        method: "POST",
-        path: "/silences",
-        access: Access::Write,
-        handler: || post(forms::silence),
-    },
-    Route {
-        method: "POST",
-        path: "/silences/{number}/end",
-        access: Access::Write,
-        handler: || post(forms::end_silence),
-    },
-    Route { method: "GET", path: "/status", access: Access::Read, handler: || get(status::page) },
-    Route {
-        method: "POST",
-        path: "/status/retry",
-        access: Access::Write,
-        handler: || post(forms::retry),
-    },
-    Route {
-        method: "GET",
-        path: "/assets/{hash}/{name}",
-        access: Access::Open,
-        handler: || get(assets::asset),
-    },
+    Route::page("/", || get(fleet::page)),
+    Route::page("/incidents", || get(incidents::page)),
+    Route::page("/incidents/{id}", || get(incident::page)),
+    Route::page("/incidents/{id}/values", || get(incident::values)),
+    Route::form("/incidents/{id}/acknowledge", || post(forms::acknowledge)),
+    Route::form("/incidents/{id}/feedback", || post(forms::feedback)),
+    Route::form("/incidents/{id}/silence", || post(forms::silence_incident)),
+    Route::form("/incidents/{id}/steps", || post(forms::step)),
+    Route::page("/services/{name}", || get(service::page)),
+    Route::page("/rules", || get(rules::page)),
+    Route::page("/changes", || get(changes::page)),
+    Route::page("/coverage", || get(coverage::page)),
+    Route::page("/digests", || get(digests::list)),
+    Route::page("/digests/{every}/{at}", || get(digests::one)),
+    Route::page("/silences", || get(silences::page)),
+    Route::form("/silences", || post(forms::silence)),
+    Route::form("/silences/{number}/end", || post(forms::end_silence)),
+    Route::page("/status", || get(status::page)),
+    Route::form("/status/retry", || post(forms::retry)),
+    Route { access: Access::Open, ..Route::page("/assets/{hash}/{name}", || get(assets::asset)) },
 ];
 
 /// What is answered where there is nothing: a page, or what programs understand.
