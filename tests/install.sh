@@ -22,7 +22,6 @@ command -v openssl >/dev/null || packages+=(openssl)
 command -v curl >/dev/null || packages+=(curl)
 command -v python3 >/dev/null || packages+=(python3)
 command -v sqlite3 >/dev/null || packages+=(sqlite3)
-command -v curl >/dev/null || packages+=(curl)
 if ! command -v chromium chromium-browser google-chrome >/dev/null; then packages+=(chromium); fi
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 if [ ${#packages[@]} -gt 0 ]; then

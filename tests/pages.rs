@@ -11,12 +11,16 @@ mod inert;
 #[path = "pages/large.rs"]
 mod large;
 
+use std::path::Path;
+
 use browser::Browser;
 use fleet::{AFTER, DURING, Daemon, Fleet};
 use serde_json::json;
 
 /// Bytes of a page with everything that it loads.
 const WEIGHT_MAX: u64 = 200_000;
+/// Names a folder in which pictures of all pages are kept, for people to look at.
+const PICTURES: &str = "GRAYFLAG_PICTURES";
 /// Presses of the tab key until any button of a page's top must be reached.
 const TABS_MAX: usize = 40;
 
@@ -28,7 +32,7 @@ async fn incident(browser: &mut Browser, daemon: &Daemon) -> String {
 }
 
 /// Every page: nothing is broken, heavy, wider than the screen, or closed to anybody.
-async fn looks_well(browser: &mut Browser, daemon: &Daemon, incident: &str) {
+async fn looks_well(browser: &mut Browser, daemon: &Daemon, incident: &str, when: &str) {
     let paths = [
         "/",
         "/incidents",
@@ -43,7 +47,7 @@ async fn looks_well(browser: &mut Browser, daemon: &Daemon, incident: &str) {
     ];
     let mut pages: Vec<String> = paths.iter().map(|path| format!("{}{path}", daemon.url)).collect();
     pages.extend([incident.to_owned(), format!("{incident}?range=2d")]);
-    for (scheme, width) in [("light", 1280), ("dark", 390)] {
+    for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)] {
         browser.look(scheme, width).await;
         for page in &pages {
             browser.open(page).await;
@@ -56,6 +60,11 @@ async fn looks_well(browser: &mut Browser, daemon: &Daemon, incident: &str) {
             assert!(0 < weight && weight < WEIGHT_MAX, "{page}: {weight} bytes");
             let wide = browser.run("document.body.scrollWidth - document.body.clientWidth").await;
             assert_eq!(wide, json!(0), "{page} {width}: it scrolls to the side");
+            if let Some(folder) = std::env::var_os(PICTURES) {
+                let path = page.trim_start_matches(&daemon.url).replace(['/', '?'], "_");
+                let name = format!("{when}{path}-{scheme}-{width}.png");
+                browser.picture(&Path::new(&folder).join(name)).await;
+            }
         }
     }
     browser.look("light", 1280).await;
@@ -135,7 +144,7 @@ async fn pages_serve_from_an_incident_to_its_end() {
     let daemon = fleet.live(folder.path(), DURING).await;
     let mut browser = Browser::start().await;
     let open = incident(&mut browser, &daemon).await;
-    looks_well(&mut browser, &daemon, &open).await;
+    looks_well(&mut browser, &daemon, &open, "during").await;
     acknowledge(&mut browser, &open).await;
     tick(&mut browser, &open).await;
     type_on(&mut browser, &open).await;
@@ -157,7 +166,7 @@ async fn pages_serve_from_an_incident_to_its_end() {
     browser.open(&format!("{}/", daemon.url)).await;
     let calm = browser.run("document.querySelector('.calm')?.textContent").await;
     assert!(calm.as_str().is_some_and(|said| said.starts_with("All quiet")), "{calm}");
-    looks_well(&mut browser, &daemon, &over).await;
+    looks_well(&mut browser, &daemon, &over, "after").await;
     daemon.end().await;
 }
 

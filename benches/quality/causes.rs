@@ -139,7 +139,8 @@ fn judge_seed(seed: u64, options: &Options) -> Vec<Judged> {
         }
         conclude((info, kind), &fleet, looks)
     };
-    let wanted = |info: &FaultInfo| options.only.as_ref().is_none_or(|only| only == info.id);
+    let only = &options.only;
+    let wanted = |info: &FaultInfo| only.is_empty() || only.iter().any(|id| id == info.id);
     scenarios().into_iter().filter(|(info, _)| wanted(info)).map(one).collect()
 }
 

@@ -5,7 +5,8 @@
 //! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
 //! `--fleets 20` simulates so many fleets. `--looks FILE` writes, a line of JSON each, what evidence
 //! was seen under which cause, and what was told: likelihoods are estimated from it, with
-//! `--tuning`. `--only ID` then lives through one fault alone.
+//! `--tuning`. `--only ID,ID` then lives through these faults alone, and `--first 15` begins with
+//! another tuning seed.
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed benchmark")]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::print_stderr, reason = "progress of a run of minutes")]
@@ -48,8 +49,8 @@ pub(crate) struct Options {
     pub(crate) fleets: Option<u64>,
     /// Where to write what evidence was seen under which cause, for estimating likelihoods.
     pub(crate) looks: Option<PathBuf>,
-    /// With other seeds: the one fault to live through, instead of all.
-    pub(crate) only: Option<String>,
+    /// With tuning seeds: the faults to live through; all when empty.
+    pub(crate) only: Vec<String>,
 }
 
 /// Measures a section and publishes it.
@@ -58,7 +59,7 @@ type Section = fn(&Options);
 fn options() -> Options {
     let mut sections = Vec::new();
     let (mut tuning, mut data, mut fleets) = (false, None, None);
-    let (mut looks, mut only) = (None, None);
+    let (mut looks, mut only, mut first) = (None, Vec::new(), 1);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -66,13 +67,16 @@ fn options() -> Options {
             "--tuning" => tuning = true,
             "--fleets" => fleets = arguments.next().and_then(|n| n.parse().ok()),
             "--looks" => looks = arguments.next().map(PathBuf::from),
-            "--only" => only = arguments.next(),
+            "--only" => {
+                only = arguments.next().unwrap().split(',').map(str::to_owned).collect();
+            }
+            "--first" => first = arguments.next().unwrap().parse().unwrap(),
             "--data" => data = arguments.next().map(PathBuf::from),
             _ => sections.push(argument),
         }
     }
-    let seed = if tuning { 1 } else { 1_001 };
-    let only = only.filter(|_| tuning);
+    assert!(tuning || (only.is_empty() && first == 1), "judging takes all faults of all seeds");
+    let seed = if tuning { first } else { 1_001 };
     Options { sections, seed, tuning, data, fleets, looks, only }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,6 +168,15 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", size).await;
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    /// Keeps a picture of the whole page as a PNG.
+    pub(crate) async fn picture(&mut self, path: &Path) {
+        let whole = json!({"captureBeyondViewport": true});
+        let picture = self.call("Page.captureScreenshot", whole).await["data"].take();
+        let bytes = BASE64_STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 
     /// What keeps people from using the page: rules that it breaks seriously, each with its place.
