@@ -4,7 +4,7 @@
 //! These series are many and no signal watches them. They are recorded every five minutes, served
 //! like all others, and kept in a [`Ledger`] for runs that have no backend to ask.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::blueprint::{SPECS, Service};
 use super::fleet::Fleet;
@@ -12,6 +12,7 @@ use super::noise::Dice;
 use super::pressure::Pressure;
 use super::tenants::{HANDLERS, PAGES, TENANTS, Tenants};
 use super::{LabSeries, Scrape};
+use crate::engine::breakdown::{Sums, Windows};
 use crate::rules::Rules;
 use crate::selector::Selector;
 use crate::series::{Answer, LabelValue, Labels, Question};
@@ -19,10 +20,9 @@ use crate::time::{Span, Timestamp};
 
 /// Time between two records.
 pub const EVERY: Span = Span::from_mins(5);
-/// What a [`Ledger`] keeps by default: a day and what an incident needs to be asked about.
-pub const KEPT: Span = Span::from_hours(26);
-/// What lies before an onset is compared over this long.
-const BASELINE: Span = Span::DAY;
+/// What a [`Ledger`] keeps by default: the same hours of the day before, for an incident that
+/// began up to a day ago.
+pub const KEPT: Span = Span::from_hours(50);
 
 /// The services that know whose requests they serve.
 const SERVICES: [Service; 2] = [Service::Web, Service::Checkout];
@@ -145,8 +145,7 @@ impl Ledger {
         (at - *row < lookback).then(|| values.get(series).copied()).flatten()
     }
 
-    /// What a backend would answer: for each value of the label the mean over the day before the
-    /// onset, and over the time since.
+    /// What a backend would answer.
     pub fn answer(&self, rules: &Rules, question: &Question) -> Answer {
         Answer { question: question.clone(), values: self.compare(rules, question) }
     }
@@ -159,35 +158,18 @@ impl Ledger {
             .ok_or_else(|| format!("`{}` is not broken down by `{}`", asked.signal, asked.label))?;
         let query = breakdown.query.replace("{{label}}", &asked.label);
         let selector = Selector::parse(&query).map_err(|error| error.to_string())?;
-        let mean = |index: usize, from: Timestamp, to: Timestamp| {
-            let inside = self.values(index).filter(|(at, _)| from < *at && *at <= to);
-            let (sum, n) = inside.fold((0.0, 0.0), |(sum, n), (_, value)| (sum + value, n + 1.0));
-            (n > 0.0).then(|| sum / n)
-        };
-        let mut found: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        let mut sums = None;
         for (index, series) in self.series.iter().enumerate() {
             let ours = series.labels.get(&signal.service) == Some(&asked.service);
             let Some(value) = series.labels.get(&asked.label) else { continue };
             if !ours || !selector.matches(series.metric, &series.labels) {
                 continue;
             }
-            let before = mean(index, asked.onset - BASELINE, asked.onset);
-            let since = mean(index, asked.onset, asked.until);
-            let (before, since) = before
-                .zip(since)
-                .ok_or("nothing was recorded in the day before the onset, or since")?;
-            let sums = found.entry(value).or_default();
-            *sums = (sums.0 + before, sums.1 + since);
+            let sums = sums.get_or_insert_with(|| Sums::of(signal, Windows::of(asked)));
+            sums.add(value, self.values(index));
         }
-        if found.is_empty() {
-            return Err(format!("`{query}` has no series of `{}`", asked.service));
-        }
-        let value = |(value, (before, since)): (&str, (f64, f64))| LabelValue {
-            value: value.to_owned(),
-            before,
-            since,
-        };
-        Ok(found.into_iter().map(value).collect())
+        let sums = sums.ok_or_else(|| format!("`{query}` has no series of `{}`", asked.service))?;
+        Ok(sums.values())
     }
 }
 

@@ -8,10 +8,10 @@ use super::bind::Part;
 use super::generate::generate;
 use crate::course::{Course, Courses, Silences};
 use crate::engine::alert::Alert;
+use crate::engine::breakdown::{POINTS_MAX, Sums, Windows};
 use crate::engine::grid::BLOCK;
 use crate::engine::{Engine, Settings};
 use crate::series::{Answer, Batch, Question, Sample};
-use crate::source::{POINTS_MAX, Sums, Windows};
 use crate::time::{Span, Timestamp};
 
 /// What came of one seed.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::decode::Rows;
-use super::levels::{Sums, Windows};
 use super::{Prometheus, SourceError};
+use crate::engine::breakdown::{Sums, Windows};
 use crate::rules::{Breakdown, LABEL_PLACEHOLDER, Rules, Signal};
 use crate::series::{Answer, LabelValue, Question};
 use crate::time::Timestamp;

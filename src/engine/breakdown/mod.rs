@@ -4,6 +4,7 @@
 //! answers count from the next block on.
 
 mod divide;
+mod levels;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +17,11 @@ use crate::series::{Answer, Question};
 use crate::time::{Span, Timestamp};
 
 use divide::{divide, inseparable};
+pub use levels::{POINTS_MAX, Sums, Windows};
 
 /// What happened longer ago than this is left out of the levels since the onset: by then
 /// everything has moved.
-pub const SINCE_MAX: Span = Span::from_hours(6);
+pub const SINCE_MAX: Span = Span::from_hours(1);
 /// A level needs at least this long, whatever the onset.
 const SINCE_MIN: Span = Span::from_mins(15);
 /// An onset longer ago than this has no usual level before it that still counts.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::breakdown::SINCE_MAX;
+use super::SINCE_MAX;
 use crate::rules::Signal;
 use crate::series::{LabelValue, Question};
 use crate::time::{Span, Timestamp};
