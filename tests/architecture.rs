@@ -398,7 +398,7 @@ mod bad_samples {
             ("src/engine/mod.rs", "use self::snapshot::Snapshot;"),
             ("src/engine/detect/shift.rs", "use super::super::{alert::Alert, baseline::Centre};"),
             ("src/engine/detect/shift.rs", "use super::Finding;"),
-            ("src/engine/lifecycle.rs", "use super::outcome::Outcome;"),
+            ("src/engine/lifecycle/mod.rs", "use super::outcome::Outcome;"),
         ] {
             assert_eq!(said(stage_problems, path, text), "", "{path}: {text}");
         }

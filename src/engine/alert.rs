@@ -128,6 +128,21 @@ pub struct Culprit {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Culprit {
+    /// The label that names a dependency.
+    pub const DEPENDENCY: &str = "dependency";
+
+    /// The dependency that calls go to, where one is to blame.
+    pub fn dependency(&self) -> Option<&str> {
+        self.labels.get(Self::DEPENDENCY).map(String::as_str)
+    }
+
+    /// Whether it is more than a service and what it calls: one of its tenants, peers or versions.
+    pub fn is_narrowed(&self) -> bool {
+        self.labels.keys().any(|label| label != Self::DEPENDENCY)
+    }
+}
+
 /// A series that left its baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MovedSignal {

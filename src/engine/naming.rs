@@ -12,7 +12,7 @@ use crate::rules::Rules;
 use crate::time::Timestamp;
 
 /// Where and when trouble is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// The service in which it begins.
     pub(super) root: String,
@@ -38,8 +38,17 @@ impl Engine {
         trouble: &BTreeMap<String, Trouble>,
         at: (i64, u16),
     ) -> Diagnosis {
-        let place = self.place_of(&self.state.incidents[place], trouble, at);
-        diagnose(&self.scene(rules, place, trouble, at))
+        let incident = &self.state.incidents[place];
+        let place = self.place_of(incident, trouble, at);
+        let told = incident.explained_at().filter(|told| *told != place.root);
+        let elsewhere = told.map(|told| Place { root: told.to_owned(), ..place.clone() });
+        let diagnosis = diagnose(&self.scene(rules, place, trouble, at));
+        // What suffers from the trouble may be louder by now than where it began.
+        let Some(elsewhere) = elsewhere.filter(|_| !incident.is_explained_by(&diagnosis)) else {
+            return diagnosis;
+        };
+        let still = diagnose(&self.scene(rules, elsewhere, trouble, at));
+        if incident.is_explained_by(&still) { still } else { diagnosis }
     }
 
     /// What every cause's evidence looks like for an open incident at the newest closed block;

@@ -5,9 +5,6 @@ use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View, is_call};
 use crate::engine::diagnose::weights::Weighed;
 use crate::rules::{Cause, Role, RoleState, See};
 
-/// The label that names a dependency, as it does in alerts.
-const DEPENDENCY: &str = "dependency";
-
 /// What shows the best evidence of a cause.
 enum Defining {
     /// Calls to this dependency.
@@ -23,7 +20,7 @@ impl Scene<'_> {
         let mut culprit = Culprit { service: self.root.clone(), ..Culprit::default() };
         match self.defining(view, cause) {
             Some(Defining::Calls(dependency)) => {
-                culprit.labels.insert(DEPENDENCY.to_owned(), dependency);
+                culprit.labels.insert(Culprit::DEPENDENCY.to_owned(), dependency);
             }
             Some(Defining::Of(service)) => culprit.service = service,
             None => {}
@@ -32,8 +29,8 @@ impl Scene<'_> {
         for (label, value) in speaks.flat_map(|w| &w.names) {
             culprit.labels.entry(label.clone()).or_insert_with(|| value.clone());
         }
-        if let Some(dependency) = culprit.labels.get(DEPENDENCY) {
-            culprit.service.clone_from(dependency);
+        if let Some(dependency) = culprit.dependency().map(str::to_owned) {
+            culprit.service = dependency;
         }
         culprit
     }

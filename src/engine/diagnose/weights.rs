@@ -38,14 +38,19 @@ pub(super) struct Weighed {
 impl Weighed {
     /// Weighs what was looked up.
     pub(super) fn new(evidence: &Evidence, looked: &Looked) -> Self {
-        // Where chance gives as much as the cause would, seeing it says nothing; it never says the
-        // opposite, nor does its absence speak for the cause.
-        let most = evidence.otherwise.max(evidence.likely);
-        let otherwise =
-            looked.chance.map_or(evidence.otherwise, |c| c.clamp(evidence.otherwise, most));
+        // Where chance gives as much as what would bring it, seeing it says nothing; it never says
+        // the opposite, nor does its absence.
+        let Evidence { mut likely, mut otherwise, .. } = *evidence;
+        if let Some(chance) = looked.chance {
+            if likely < otherwise {
+                likely = chance.clamp(likely, otherwise);
+            } else {
+                otherwise = chance.clamp(otherwise, likely);
+            }
+        }
         let chances = match looked.seen {
-            Some(true) => [evidence.likely, otherwise],
-            Some(false) => [1.0 - evidence.likely, 1.0 - otherwise],
+            Some(true) => [likely, otherwise],
+            Some(false) => [1.0 - likely, 1.0 - otherwise],
             None => [1.0; 2],
         };
         let llr = (chances[0] / chances[1]).ln().clamp(-LLR_MAX, LLR_MAX);
@@ -167,5 +172,19 @@ mod tests {
             assert!((weighed[place].llr - share * plain[place]).abs() < 1e-12, "{place}");
         }
         assert!(weighed[4].llr.abs() < 1e-12, "what is not known stands in nobody's way");
+    }
+
+    #[test]
+    fn what_chance_gives_proves_nothing_in_either_direction() {
+        let weight = |likely, otherwise, chance| {
+            let see = See::AtBoundary;
+            let looked = Looked { chance: Some(chance), ..Looked::new(Some(true), String::new()) };
+            Weighed::new(&Evidence { see, likely, otherwise }, &looked).llr
+        };
+        assert!(weight(0.9, 0.1, 0.0) > 2.0 && weight(0.1, 0.9, 0.0) < -2.0);
+        for chance in [0.9, 1.0] {
+            assert!(weight(0.9, 0.1, chance).abs() < 1e-12, "for a cause");
+            assert!(weight(0.1, 0.9, chance).abs() < 1e-12, "against a cause");
+        }
     }
 }

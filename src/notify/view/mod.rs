@@ -11,14 +11,13 @@ use serde::Serialize;
 use super::subject::{subject, word};
 use crate::engine::alert::{Alert, MovedSignal, State};
 use crate::engine::chart::Chart;
+use crate::engine::diagnose::CLEAR_MIN;
 use crate::format;
 use crate::rules::{Role, Steps, UNEXPLAINED};
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
 
-/// A leading cause below this is not called clear: the others together are as probable.
-const CLEAR_MIN: f64 = 0.5;
 /// Later than this after its tick, a message says so.
 const LATE_AFTER: Span = Span::from_mins(5);
 /// Longest text of one field, in characters.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
-use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
+use crate::engine::diagnose::{CLEAR_MIN, Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
 use crate::engine::past::{Charge, Ended, Judged};
 use crate::series::stable_hash;
@@ -17,7 +17,8 @@ use crate::time::{Span, Timestamp};
 /// A clear cause is named from what is known in this time after the incident opened; later,
 /// everything is red (METHODS 8.12).
 const NAMING_TIME: Span = Span::from_mins(30);
-/// As long as no cause is clear, one may still become so: slow drifts show their parts slowly.
+/// As long as no cause is clear, or it is only clear who is waited for, one may still become so: slow
+/// drifts show their parts slowly.
 const UNCLEAR_TIME: Span = Span::from_hours(3);
 /// A cause that becomes clear later must stay so for this many blocks before it is told.
 const CLEAR_BLOCKS: u32 = 3;
@@ -124,9 +125,28 @@ impl Incident {
     /// Whether a new diagnosis can still change the cause: once the time for naming is over, none
     /// needs to be made.
     pub fn is_open_to_naming(&self, now: Timestamp) -> bool {
-        let Some(told) = &self.told else { return true };
-        let unclear = told.cause.as_deref().is_none_or(|cause| cause == UNEXPLAINED);
-        now - self.opened <= if unclear { UNCLEAR_TIME } else { NAMING_TIME }
+        let late = self.told.is_some() && self.is_late(now);
+        !late || (self.explained_at().is_none() && now - self.opened <= UNCLEAR_TIME)
+    }
+
+    /// Whether everything may be red by now.
+    fn is_late(&self, now: Timestamp) -> bool {
+        now - self.opened > NAMING_TIME
+    }
+
+    /// The service in which trouble began when a clear cause was told that lies in it. That it waits
+    /// for another, or is waited for, is no such cause: it does not say why.
+    pub fn explained_at(&self) -> Option<&str> {
+        let told = self.told.as_ref()?.cause.as_deref().filter(|cause| *cause != UNEXPLAINED)?;
+        let lead = self.diagnosis.causes.first().filter(|lead| lead.id == told)?;
+        lead.culprit.dependency().is_none().then_some(&self.diagnosis.trace.root)
+    }
+
+    /// Whether the cause that was told leads here, and clearly.
+    pub fn is_explained_by(&self, diagnosis: &Diagnosis) -> bool {
+        let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
+        let lead = diagnosis.causes.first();
+        lead.is_some_and(|lead| Some(lead.id.as_str()) == told && lead.probability >= CLEAR_MIN)
     }
 
     /// Takes a new diagnosis while the incident is young; longer while no cause is clear. A
@@ -143,7 +163,9 @@ impl Incident {
         {
             let of_old = diagnosis.causes.iter().find(|cause| cause.id == told);
             let old = of_old.map_or(0.0, |cause| cause.probability);
-            let better = unclear || lead.probability >= old + LEAD_CHANGE_MIN;
+            // Whom the others wait for is known; whose work it is may be answered late.
+            let tells_more = !self.is_late(now) || lead.culprit.is_narrowed();
+            let better = unclear || (tells_more && lead.probability >= old + LEAD_CHANGE_MIN);
             if lead.id == UNEXPLAINED || !better {
                 self.rival = None;
                 return;
@@ -158,6 +180,9 @@ impl Incident {
             }
         } else {
             self.rival = None;
+            if !unclear && self.is_late(now) {
+                return;
+            }
         }
         if self.told.is_none() && !diagnosis.service.is_empty() {
             self.service.clone_from(&diagnosis.service);
@@ -277,110 +302,4 @@ fn id_of(kind: Kind, service: &str, [onset, opened]: [Timestamp; 2]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::alert::{Culprit, NamedCause};
-
-    fn at(minutes: i64) -> Timestamp {
-        Timestamp::from_secs(1_772_331_000) + Span::from_mins(minutes)
-    }
-
-    fn onset(minutes: i64) -> Onset {
-        Onset { at: at(minutes), range: [at(minutes - 10), at(minutes + 10)] }
-    }
-
-    fn diagnosis(causes: &[(&str, f64)]) -> Diagnosis {
-        let causes = causes.iter().map(|&(id, probability)| NamedCause {
-            id: id.to_owned(),
-            probability,
-            culprit: Culprit::default(),
-            evidence_for: vec![],
-            against: vec![],
-            unknown: vec![],
-        });
-        Diagnosis { causes: causes.collect(), ..Diagnosis::default() }
-    }
-
-    #[test]
-    fn tells_once_and_then_only_what_changed() {
-        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        incident.consider(diagnosis(&[("slow-dependency", 0.6), ("overload", 0.3)]), at(30));
-        assert_eq!(incident.tell(), Some(State::Firing));
-        assert_eq!(incident.tell(), None, "nothing changed");
-        incident.consider(diagnosis(&[("overload", 0.45), ("slow-dependency", 0.44)]), at(40));
-        assert_eq!(incident.tell(), None, "a lead by a hair is no news");
-        incident.consider(diagnosis(&[(UNEXPLAINED, 0.5), ("overload", 0.3)]), at(40));
-        assert_eq!(incident.tell(), None, "a clear cause is not taken back");
-        for minute in [45, 50] {
-            incident
-                .consider(diagnosis(&[("overload", 0.7), ("slow-dependency", 0.2)]), at(minute));
-            assert_eq!(incident.tell(), None, "may be a moment's noise");
-        }
-        incident.consider(diagnosis(&[("overload", 0.7), ("slow-dependency", 0.2)]), at(55));
-        assert_eq!(incident.tell(), Some(State::Updated));
-        incident.consider(diagnosis(&[("slow-dependency", 0.9)]), at(100));
-        assert_eq!(incident.tell(), None, "named from what was known near the onset");
-        incident.raise(Severity::Warning);
-        incident.raise(Severity::Notice);
-        assert_eq!(incident.severity, Severity::Warning, "severity never falls");
-        assert_eq!(incident.news().as_deref(), Some("now warning"));
-        assert_eq!(incident.tell(), Some(State::Updated));
-        assert_eq!(incident.news(), None);
-    }
-
-    #[test]
-    fn an_unclear_incident_may_become_clear_later() {
-        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        incident.consider(diagnosis(&[(UNEXPLAINED, 0.5)]), at(30));
-        assert_eq!(incident.tell(), Some(State::Firing));
-        for minute in [150, 155, 160] {
-            incident.consider(diagnosis(&[("pool-exhaustion", 0.55)]), at(minute));
-        }
-        incident.services.extend(["db".to_owned(), "api".to_owned()]);
-        let news = "the cause is clear now, api and db are in it too";
-        assert_eq!(incident.news().as_deref(), Some(news));
-        assert_eq!(incident.tell(), Some(State::Updated));
-    }
-
-    #[test]
-    fn a_cause_that_leads_every_other_block_is_not_clear() {
-        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        for minute in (30..90).step_by(10) {
-            incident.consider(diagnosis(&[(UNEXPLAINED, 0.5)]), at(minute));
-            assert_eq!(incident.tell().is_some(), minute == 30, "{minute}");
-            incident.consider(diagnosis(&[("pool-exhaustion", 0.55)]), at(minute + 5));
-            assert_eq!(incident.tell(), None, "{minute}");
-        }
-    }
-
-    #[test]
-    fn what_has_no_finding_began_in_the_block_that_shows_it() {
-        let onset = Onset::of(&[], at(30));
-        assert_eq!((onset.at, onset.range), (at(25), [at(25), at(25)]), "not after the alert");
-    }
-
-    #[test]
-    fn resolves_after_an_hour_of_quiet_in_a_row() {
-        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        for _ in 0..11 {
-            assert!(!incident.quiet(true));
-        }
-        assert!(!incident.quiet(false), "a relapse starts the hour anew");
-        assert_eq!((0..12).filter(|_| incident.quiet(true)).count(), 1);
-    }
-
-    #[test]
-    fn joins_by_onset_and_not_by_overlap_in_time() {
-        let incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        assert!(incident.is_near(&onset(100)));
-        assert!(!incident.is_near(&onset(400)), "another onset is another incident");
-    }
-
-    #[test]
-    fn ids_can_be_read_and_hold_no_surprises() {
-        let id = id_of(Kind::Drift, "we b/\n<x>", [at(0), at(30)]);
-        assert!(id.starts_with("we_b___x_-20260301T0210Z-"), "{id}");
-        assert_ne!(id, id_of(Kind::Silence, "we b/\n<x>", [at(0), at(30)]));
-        assert_ne!(id, id_of(Kind::Drift, "we b/\n<x>", [at(0), at(90)]));
-    }
-}
+mod tests;
