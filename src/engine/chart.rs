@@ -38,6 +38,36 @@ pub struct Panel {
     pub onset: Timestamp,
     /// What users would notice, or what cannot be exceeded, in `unit`.
     pub threshold: Option<f64>,
+    /// What `threshold` is.
+    #[serde(default)]
+    pub bound: Bound,
+}
+
+/// Where a threshold comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Charts that were kept before this was known do not say.
+    #[default]
+    Unknown,
+    /// The signal's own limit.
+    Limit,
+    /// What the service promised its users.
+    Objective,
+    /// What users would notice, from the service's past.
+    Learned,
+}
+
+impl Bound {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "limit or objective",
+            Self::Limit => "limit",
+            Self::Objective => "objective",
+            Self::Learned => "learned objective",
+        }
+    }
 }
 
 /// Where a value lies on a normal day.

@@ -5,7 +5,7 @@ use super::alert::{Alert, MovedSignal};
 use super::archive::Archive;
 use super::baseline::Load;
 use super::chart::{Band, Chart, PANELS_MAX, Panel, VALUES_MAX};
-use super::forecast::objective;
+use super::forecast::bound;
 use super::grid::{BLOCK, PER_HOUR, block_of, block_start};
 use super::history::narrow;
 use super::service::Service;
@@ -146,6 +146,7 @@ impl Engine {
         onset: Timestamp,
     ) -> Panel {
         let signal = &self.rules.signals[tracked.signal];
+        let (threshold, bound) = bound(tracked, service, &self.rules).unzip();
         Panel {
             service: tracked.series.service.clone(),
             signal: tracked.series.signal.clone(),
@@ -154,7 +155,8 @@ impl Engine {
             values: values.into_iter().map(|v| v.is_finite().then(|| narrow(v))).collect(),
             expected,
             onset,
-            threshold: signal.limit.or_else(|| objective(tracked, service, &self.rules)),
+            threshold,
+            bound: bound.unwrap_or_default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::engine::alert::Forecast;
 use crate::engine::archive::Archive;
+use crate::engine::chart::Bound;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
 use crate::engine::grid::{PER_HOUR, WallClock, block_of};
@@ -69,16 +70,31 @@ pub fn forecast(
 /// The level from which users notice: the user's objective, else learned from history. In the
 /// signal's own unit.
 pub fn objective(tracked: &Tracked, service: &Service, rules: &Rules) -> Option<f64> {
+    let learned = || service.learned_objectives.get(&tracked.series.id).copied();
+    promised(tracked, rules).or_else(learned)
+}
+
+/// The user's objective, in the signal's own unit.
+fn promised(tracked: &Tracked, rules: &Rules) -> Option<f64> {
     let said = rules.services.get(&tracked.series.service);
     let signal = &rules.signals[tracked.signal];
-    let said = match tracked.role {
+    match tracked.role {
         Role::Latency => {
             said.and_then(|s| s.objective_latency).map(|seconds| seconds * seconds_to_unit(signal))
         }
         Role::Errors => said.and_then(|s| s.objective_errors),
         _ => None,
-    };
-    said.or_else(|| service.learned_objectives.get(&tracked.series.id).copied())
+    }
+}
+
+/// The signal's limit, or its objective, with what it is.
+pub fn bound(tracked: &Tracked, service: &Service, rules: &Rules) -> Option<(f64, Bound)> {
+    let limit = rules.signals[tracked.signal].limit.map(|level| (level, Bound::Limit));
+    limit.or_else(|| {
+        let level = objective(tracked, service, rules)?;
+        let learned = promised(tracked, rules).is_none();
+        Some((level, if learned { Bound::Learned } else { Bound::Objective }))
+    })
 }
 
 /// Objectives are written in seconds; some backends measure in milliseconds.

@@ -8,7 +8,7 @@ use super::digest::{
     UsersFirst, Watched,
 };
 use crate::engine::alert::{Alert, Severity, State};
-use crate::engine::chart::{Band, Chart, Panel};
+use crate::engine::chart::{Band, Bound, Chart, Panel};
 use crate::series::Verdict;
 use crate::time::{Span, Timestamp};
 
@@ -110,6 +110,7 @@ pub fn chart_at(now: Timestamp) -> Chart {
     waits.labels.clone_from(&dependency);
     let mut latency = panel("http-latency-p99", ("seconds", 0.31, 0.42), Span::from_mins(12));
     latency.threshold = Some(0.8);
+    latency.bound = Bound::Objective;
     let mut retries = panel("retry-share", ("ratio", 0.011, 0.034), Span::from_mins(9));
     retries.labels = dependency;
     Chart { from, step: STEP, panels: vec![waits, latency, retries] }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grayflag::engine::alert::{Alert, NearChange};
-use grayflag::engine::chart::{Band, Chart, PANELS_MAX, Panel, VALUES_MAX};
+use grayflag::engine::chart::{Band, Bound, Chart, PANELS_MAX, Panel, VALUES_MAX};
 #[cfg(feature = "charts-png")]
 use grayflag::notify::chart::png;
 use grayflag::notify::chart::{Look, describe, svg};
@@ -38,6 +38,7 @@ fn panel(chart: &Chart, name: (&str, &str, &str), unit: &str, usual: f32, rise: 
         expected,
         onset,
         threshold: None,
+        bound: Bound::Objective,
     }
 }
 
@@ -150,7 +151,7 @@ prop_compose! {
         let labels = BTreeMap::from([(label.clone(), label)]);
         let expected = bands.into_iter().map(|b| b.map(band)).collect();
         let onset = Timestamp::from_millis(onset);
-        Panel { service, signal, labels, unit, values, expected, onset, threshold }
+        Panel { service, signal, labels, unit, values, expected, onset, threshold, bound: Bound::Objective }
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::Look;
 use super::legend::{self, Sign};
 use super::markup::{Anchor, Markup, fit, width};
-use super::panel::{HEIGHT, Placed};
+use super::panel::{Placed, height};
 use super::scale::Times;
 use super::style;
 use super::words::{describe, zone_name};
@@ -16,16 +16,18 @@ use crate::engine::chart::{Chart, PANELS_MAX, VALUES_MAX};
 use crate::notify::subject::subject;
 use crate::time::{Span, Timestamp};
 
-/// Width of every chart; a phone shows it at half of this, and its texts can still be read.
-pub const WIDTH: f64 = 720.0;
+/// Width of a chart.
+const WIDTH: f64 = 720.0;
+/// Width of a chart for a phone, which shows it at seven eighths of this.
+const NARROW: f64 = 400.0;
 /// Size of the panels' titles.
 pub(super) const TITLE: f64 = 19.0;
 /// Size of all other texts.
 pub(super) const TEXT: f64 = 16.0;
 /// Where titles begin …
 pub(super) const LEFT: f64 = 12.0;
-/// … and end.
-pub(super) const RIGHT: f64 = WIDTH - 12.0;
+/// Space right of everything.
+const RIGHT_SPACE: f64 = 12.0;
 /// Where values begin, right of their marks.
 const PLOT_LEFT: f64 = 88.0;
 /// Height of a change's line.
@@ -46,10 +48,12 @@ pub struct Plot {
     pub from: Timestamp,
     /// The time at `right`.
     pub to: Timestamp,
-    /// In units of the picture, which is [`WIDTH`] wide.
+    /// In units of the picture.
     pub left: f64,
     /// The same.
     pub right: f64,
+    /// How wide the picture is.
+    pub width: f64,
 }
 
 /// What a chart spans, with the forecast that it has room for.
@@ -62,7 +66,11 @@ struct Spanned<'a> {
     forecast: Option<(&'a Forecast, usize)>,
 }
 
-fn span<'a>(chart: &Chart, alert: &'a Alert) -> Option<Spanned<'a>> {
+fn wide(look: Look) -> f64 {
+    if look == Look::Narrow { NARROW } else { WIDTH }
+}
+
+fn span<'a>(chart: &Chart, alert: &'a Alert, look: Look) -> Option<Spanned<'a>> {
     let panels = || chart.panels.iter().take(PANELS_MAX);
     let blocks = panels().map(|panel| panel.values.len().min(VALUES_MAX)).max()?;
     let step = Span::from_millis(chart.step.as_millis().clamp(1, Span::WEEK.as_millis()));
@@ -74,27 +82,27 @@ fn span<'a>(chart: &Chart, alert: &'a Alert) -> Option<Spanned<'a>> {
     });
     let forecast = forecast.zip(about);
     let to = forecast.map_or(end, |(forecast, _)| horizon(chart.from, end, forecast));
-    let times = Times { from: chart.from, to, left: PLOT_LEFT, right: RIGHT };
+    let times = Times { from: chart.from, to, left: PLOT_LEFT, right: wide(look) - RIGHT_SPACE };
     Some(Spanned { times, step, end, forecast })
 }
 
 /// Where times lie in the picture of a chart; none when there is no picture.
-pub fn plot(chart: &Chart, alert: &Alert) -> Option<Plot> {
-    let Times { from, to, left, right } = span(chart, alert)?.times;
-    Some(Plot { from, to, left, right })
+pub fn plot(chart: &Chart, alert: &Alert, look: Look) -> Option<Plot> {
+    let Times { from, to, left, right } = span(chart, alert, look)?.times;
+    Some(Plot { from, to, left, right, width: wide(look) })
 }
 
 /// Draws a chart; none when it has no panel.
 pub(super) fn draw(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) -> Option<String> {
     let panels = || chart.panels.iter().take(PANELS_MAX);
-    let Spanned { times, step, end, forecast } = span(chart, alert)?;
+    let Spanned { times, step, end, forecast } = span(chart, alert, look)?;
     let changes = shown(alert, &times);
     let head = MARGIN + CHANGE * changes.len() as f64;
     let placed: Vec<Placed<'_>> = panels()
         .enumerate()
         .map(|(n, panel)| {
             let forecast = forecast.filter(|(_, about)| *about == n).map(|(forecast, _)| forecast);
-            Placed::new(panel, (times, step), zone, forecast, head + HEIGHT * n as f64)
+            Placed::new(panel, (times, step), zone, forecast, head + height(&times) * n as f64)
         })
         .collect();
     let (top, bottom) = (placed.first()?.span().0, placed.last()?.span().1);
@@ -116,12 +124,13 @@ pub(super) fn draw(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) ->
     }
     for (n, change) in changes.iter().enumerate() {
         let clock = times.clock(change.at, zone);
-        tell_change(&mut drawing, change, &clock, (times.x(change.at), row(n)));
+        tell_change(&mut drawing, change, &clock, (&times, row(n)));
     }
-    let foot = legend::draw(&mut drawing, bottom + AXIS, &signs, &day(chart.from, zone));
+    let foot =
+        legend::draw(&mut drawing, (bottom + AXIS, times.right), &signs, &day(chart.from, zone));
     let words = (subject(alert, zone), describe(chart, alert, zone));
     // Even, so that it is a whole number of pixels at one and a half as well.
-    let size = (WIDTH, 2.0 * (0.5 * (foot + MARGIN)).ceil());
+    let size = (wide(look), 2.0 * (0.5 * (foot + MARGIN)).ceil());
     Some(drawing.finish(size, &style::of(look), (&words.0, &words.1)))
 }
 
@@ -147,11 +156,12 @@ fn shown<'a>(alert: &'a Alert, times: &Times) -> Vec<&'a NearChange> {
 }
 
 /// A change in words, beside its sign on a row of its own.
-fn tell_change(to: &mut Markup, change: &NearChange, clock: &str, (x, y): (f64, f64)) {
+fn tell_change(to: &mut Markup, change: &NearChange, clock: &str, (times, y): (&Times, f64)) {
+    let x = times.x(change.at);
     to.path("gf-diamond", &[(x - 6.0, y), (x, y - 6.0), (x + 6.0, y), (x, y + 6.0)]);
     let NearChange { kind, service, what, .. } = change;
     let text = format!("{clock} {kind} of {service}: {what}");
-    let (left, right) = (x - 10.0 - LEFT, RIGHT - x - 10.0);
+    let (left, right) = (x - 10.0 - LEFT, times.right - x - 10.0);
     let (at, anchor) =
         if left > right { (x - 11.0, Anchor::End) } else { (x + 11.0, Anchor::Start) };
     to.text("gf-change-text", (at, y + 5.5), anchor, &fit(&text, TEXT, left.max(right)));
@@ -162,7 +172,7 @@ fn time_axis(to: &mut Markup, times: &Times, zone: &TimeZone, (top, bottom): (f6
         let x = times.x(at);
         to.line("gf-grid", (x, top), (x, bottom + 4.0));
         let half = 0.5 * width(&label, TEXT);
-        let place = x.clamp(times.left - 10.0 + half, RIGHT + 8.0 - half);
+        let place = x.clamp(times.left - 10.0 + half, times.right + 8.0 - half);
         to.text("gf-text", (place, bottom + AXIS), Anchor::Middle, &label);
     }
 }

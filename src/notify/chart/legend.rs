@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::frame::{LEFT, RIGHT, TEXT};
+use super::frame::{LEFT, TEXT};
 use super::markup::{Anchor, Markup, width};
 
 /// Height of a line.
@@ -20,33 +20,37 @@ pub(super) enum Sign {
     Onset,
     Band,
     Change,
-    Threshold,
     Forecast,
 }
 
-/// Draws the legend below `top` and a last text, and says where it ends.
-pub(super) fn draw(to: &mut Markup, top: f64, signs: &BTreeSet<Sign>, last: &str) -> f64 {
+/// Draws the legend below `top` and a last text, none of it right of `right`, and says where it
+/// ends.
+pub(super) fn draw(
+    to: &mut Markup,
+    (top, right): (f64, f64),
+    signs: &BTreeSet<Sign>,
+    last: &str,
+) -> f64 {
     let (mut x, mut y) = (LEFT, top + LINE);
     for &sign in signs {
         let text = match sign {
             Sign::Onset => "began to move",
             Sign::Band => "usual range, 95%",
             Sign::Change => "change",
-            Sign::Threshold => "limit or objective",
             Sign::Forecast => "forecast, 80%",
         };
         let wide = SIGN + GAP + width(text, TEXT);
-        if x + wide > RIGHT {
+        if x + wide > right {
             (x, y) = (LEFT, y + LINE);
         }
         draw_sign(to, sign, (x, y - 5.0));
         to.text("gf-text", (x + SIGN + GAP, y), Anchor::Start, text);
         x += wide + SPACE;
     }
-    if x + width(last, TEXT) > RIGHT {
+    if x + width(last, TEXT) > right {
         y += LINE;
     }
-    to.text("gf-text", (RIGHT, y), Anchor::End, last);
+    to.text("gf-text", (right, y), Anchor::End, last);
     y + LINE / 2.0
 }
 
@@ -71,7 +75,6 @@ fn draw_sign(to: &mut Markup, sign: Sign, (x, y): (f64, f64)) {
             let at = [(middle - 6.0, y), (middle, y - 6.0), (middle + 6.0, y), (middle, y + 6.0)];
             to.path("gf-diamond", &at);
         }
-        Sign::Threshold => to.line("gf-threshold", (x, y), (end, y)),
         Sign::Forecast => {
             to.path("gf-cone", &[(x, y + 6.0), (end, y - 9.0), (end, y + 3.0)]);
             to.line("gf-forecast", (x, y + 6.0), (end, y - 4.0));

@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 use crate::engine::alert::Alert;
 use crate::engine::chart::Chart;
 
-pub use frame::{Plot, WIDTH, plot};
+pub use frame::{Plot, plot};
 pub use outline::outline;
 #[cfg(feature = "charts-png")]
 pub use png::png;
@@ -37,9 +37,11 @@ pub enum Look {
     System,
     /// As [`Self::System`], on a page that has [`stylesheet`]: the picture carries none.
     Page,
+    /// The same for a phone: half as wide, with texts of the same size.
+    Narrow,
 }
 
-/// The chart as an SVG document, [`WIDTH`] wide, with times on the wall clock of `zone`. Empty
+/// The chart as an SVG document, with times on the wall clock of `zone`. Empty
 /// when there is nothing to draw.
 pub fn svg(chart: &Chart, alert: &Alert, zone: &TimeZone, look: Look) -> String {
     frame::draw(chart, alert, zone, look).unwrap_or_default()

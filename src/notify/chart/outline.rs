@@ -24,17 +24,19 @@ pub fn outline(chart: &Chart, panel: &Panel, about: &str) -> String {
     if values.iter().all(Option::is_none) {
         return String::new();
     }
-    let scale = Values::holding(extent(panel, None).into_iter(), (EDGE, SIZE.1 - EDGE));
+    let scale = Values::holding(extent(panel, None, false).into_iter(), (EDGE, SIZE.1 - EDGE));
     let whole = values.len().saturating_sub(1).max(1) as f64;
     let point =
         |place: usize, value: f32| (SIZE.0 * place as f64 / whole, scale.y(f64::from(value)));
     let mut drawing = Markup::default();
-    let expected = panel.expected.iter().step_by(stride * BAND_EVERY);
-    for (from, run) in runs(expected.map(|band| band.filter(is_band))) {
-        let edge = |pick: fn(&Band) -> f32| {
-            let places = run.iter().enumerate();
-            places.map(move |(n, band)| point((from + n) * BAND_EVERY, pick(band)))
-        };
+    // The newest as well: what is usual now is what a value now is compared with.
+    let columns = (0..values.len()).filter(|n| n % BAND_EVERY == 0 || n + 1 == values.len());
+    let expected = columns.map(|n| {
+        let band = panel.expected.get(n * stride).copied().flatten();
+        Some((n, band.filter(is_band)?))
+    });
+    for (_, run) in runs(expected) {
+        let edge = |pick: fn(&Band) -> f32| run.iter().map(move |(n, band)| point(*n, pick(band)));
         let mut around: Vec<_> = edge(|band| band.high).collect();
         around.extend(edge(|band| band.low).collect::<Vec<_>>().into_iter().rev());
         drawing.path("gf-band", &around);

@@ -1,6 +1,6 @@
 //! One signal of a chart.
 
-use super::frame::{LEFT, RIGHT, TEXT, TITLE};
+use super::frame::{LEFT, TEXT, TITLE};
 use super::legend::Sign;
 use super::markup::{Anchor, Markup, fit, width};
 use super::scale::{Times, Values};
@@ -12,14 +12,33 @@ use crate::time::{Span, Timestamp};
 
 /// Height of a panel's line of title.
 const HEAD: f64 = 30.0;
+/// Height of a second one, in a picture that is too narrow for all in one line.
+const SECOND: f64 = 21.0;
+/// From this width on there is room for a title and how it stands in one line.
+const ONE_LINE: f64 = 500.0;
 /// Height of what is drawn below it.
 const PLOT: f64 = 96.0;
 /// Space below a panel.
 const FOOT: f64 = 16.0;
-/// Height of a panel with everything.
-pub(super) const HEIGHT: f64 = HEAD + PLOT + FOOT;
+/// Points of what is usual, about as many at most: it moves slowly, and a page has a weight.
+const BAND_POINTS: usize = 192;
 /// How much of the drawing may be given away so that a threshold far from the values is seen.
 const THRESHOLD_SHARE: f64 = 1.5;
+
+/// Whether a title takes two lines.
+fn stacked(times: &Times) -> bool {
+    times.right < ONE_LINE
+}
+
+/// Height of what is written above values.
+fn head(times: &Times) -> f64 {
+    if stacked(times) { HEAD + SECOND } else { HEAD }
+}
+
+/// Height of a panel with everything.
+pub(super) fn height(times: &Times) -> f64 {
+    head(times) + PLOT + FOOT
+}
 
 /// A panel on its place.
 #[derive(Debug)]
@@ -42,9 +61,9 @@ impl<'a> Placed<'a> {
         forecast: Option<&'a Forecast>,
         top: f64,
     ) -> Self {
-        let scale = Values::holding(extent(panel, forecast).into_iter(), {
-            (top + HEAD, top + HEAD + PLOT)
-        });
+        let above = top + head(&times);
+        let all = extent(panel, panel.threshold, forecast.is_some());
+        let scale = Values::holding(all.into_iter(), (above, above + PLOT));
         Self { panel, times, step, zone, forecast, top, scale }
     }
 
@@ -57,26 +76,30 @@ impl<'a> Placed<'a> {
 
     /// Draws the rest, the most important last.
     pub(super) fn draw(&self, to: &mut Markup) -> Vec<Sign> {
-        let drawn = [
-            (self.threshold(to), Sign::Threshold),
-            (self.outlook(to), Sign::Forecast),
-            (self.values(to), Sign::Onset),
-        ];
+        self.threshold(to);
+        let drawn = [(self.outlook(to), Sign::Forecast), (self.values(to), Sign::Onset)];
         self.title(to);
         drawn.into_iter().filter(|(there, _)| *there).map(|(_, sign)| sign).collect()
     }
 
     /// Where the values are drawn, from top to bottom.
     pub(super) fn span(&self) -> (f64, f64) {
-        (self.top + HEAD, self.top + HEAD + PLOT)
+        let above = self.top + head(&self.times);
+        (above, above + PLOT)
     }
 
     fn title(&self, to: &mut Markup) {
-        let state = fit(&state(self.panel), TITLE, (RIGHT - LEFT) * 0.6);
-        let room = RIGHT - LEFT - width(&state, TITLE) - TITLE;
-        let y = self.top + TITLE;
+        let (right, y, state) = (self.times.right, self.top + TITLE, state(self.panel));
+        let wide = right - LEFT;
+        if stacked(&self.times) {
+            to.text("gf-title", (LEFT, y), Anchor::Start, &fit(&name(self.panel), TEXT, wide));
+            to.text("gf-state", (LEFT, y + SECOND), Anchor::Start, &fit(&state, TEXT, wide));
+            return;
+        }
+        let state = fit(&state, TITLE, wide * 0.6);
+        let room = wide - width(&state, TITLE) - TITLE;
         to.text("gf-title", (LEFT, y), Anchor::Start, &fit(&name(self.panel), TITLE, room));
-        to.text("gf-state", (RIGHT, y), Anchor::End, &state);
+        to.text("gf-state", (right, y), Anchor::End, &state);
     }
 
     fn grid(&self, to: &mut Markup) {
@@ -106,10 +129,13 @@ impl<'a> Placed<'a> {
 
     fn band(&self, to: &mut Markup) -> bool {
         let mut drawn = false;
+        let every = self.panel.expected.len().div_ceil(BAND_POINTS).max(1);
         for (from, run) in runs(self.panel.expected.iter().map(|band| band.filter(is_band))) {
             let edge = |pick: fn(&Band) -> f32| {
-                let places = run.iter().enumerate();
-                places.map(move |(n, band)| (self.x(from + n), self.scale.y(f64::from(pick(band)))))
+                let last = run.len() - 1;
+                let kept =
+                    run.iter().enumerate().filter(move |(n, _)| n % every == 0 || *n == last);
+                kept.map(move |(n, band)| (self.x(from + n), self.scale.y(f64::from(pick(band)))))
             };
             let mut around: Vec<_> = edge(|band| band.high).collect();
             let mut low: Vec<_> = edge(|band| band.low).collect();
@@ -122,13 +148,48 @@ impl<'a> Placed<'a> {
         drawn
     }
 
-    fn threshold(&self, to: &mut Markup) -> bool {
+    fn threshold(&self, to: &mut Markup) {
         let seen = self.panel.threshold.filter(|&level| self.scale.holds(level));
-        if let Some(level) = seen {
-            let y = self.scale.y(level);
-            to.line("gf-threshold", (self.times.left, y), (self.times.right, y));
-        }
-        seen.is_some()
+        let Some(level) = seen else { return };
+        let y = self.scale.y(level);
+        to.line("gf-threshold", (self.times.left, y), (self.times.right, y));
+        let value = format::value(level, self.panel.unit.as_deref());
+        let text = format!("{} {value}", self.panel.bound.name());
+        let text = fit(&text, TEXT, self.times.right - self.times.left);
+        to.text("gf-threshold-text", self.beside(y, width(&text, TEXT)), Anchor::Start, &text);
+    }
+
+    /// Where a text beside the line at `y` hides least: above it or below, at its beginning or its
+    /// end.
+    fn beside(&self, y: f64, wide: f64) -> (f64, f64) {
+        let (top, bottom) = self.span();
+        let (first, last) = (self.times.left + 4.0, self.times.right - wide - 4.0);
+        let places = [(first, y - 6.0), (last, y - 6.0), (first, y + 17.0), (last, y + 17.0)];
+        let inside = |&(_, base): &(f64, f64)| base - TEXT > top - 8.0 && base < bottom;
+        let points = self.worth_seeing(y);
+        let hidden = |&(x, base): &(f64, f64)| {
+            let (across, down) = (x - 4.0..=x + wide + 4.0, base - TEXT..=base + 6.0);
+            points.iter().filter(|(x, y)| across.contains(x) && down.contains(y)).count()
+        };
+        places.into_iter().filter(inside).min_by_key(hidden).unwrap_or(places[0])
+    }
+
+    /// Points that a text beside the line at `y` should not hide.
+    fn worth_seeing(&self, y: f64) -> Vec<(f64, f64)> {
+        let measured = self.panel.values.iter().enumerate().filter_map(|(n, value)| {
+            Some((self.x(n), self.scale.y(f64::from(value.filter(|value| value.is_finite())?))))
+        });
+        // The onset is a line, and its time stands beside its flag on either side.
+        let (top, onset) = (self.span().0, self.times.x(self.panel.onset));
+        let flag = [-50.0, -30.0, -10.0, 10.0, 30.0, 50.0].map(|aside| (onset + aside, top));
+        let line = (0..8_u32).map(|n| (onset, top + PLOT * f64::from(n) / 8.0));
+        // What is foretold ends on the line.
+        let newest = self.panel.values.len().saturating_sub(1);
+        let ahead = self.forecast.map(|forecast| {
+            let (from, to) = (self.x(newest), self.times.x(forecast.at));
+            (0..8_u32).map(move |n| (from + (to - from) * (0.5 + f64::from(n) / 14.0), y + 6.0))
+        });
+        measured.chain(flag).chain(line).chain(ahead.into_iter().flatten()).collect()
     }
 
     /// The values, those since the onset in another colour, and the onset. Says whether the onset
@@ -211,16 +272,16 @@ impl<'a> Placed<'a> {
             to.dot("gf-cross", end, 4.0);
         }
         let text = format!("{} at {}", forecast.crosses, self.when(forecast.at));
-        let room = RIGHT - self.times.left;
-        let text = fit(&text, TEXT, room);
+        let text = fit(&text, TEXT, self.times.right - self.times.left);
         let at = ((end.0 - 8.0).max(self.times.left + width(&text, TEXT)), bottom - 7.0);
         to.text("gf-forecast-text", at, Anchor::End, &text);
         true
     }
 }
 
-/// Every value that decides how high a panel reaches.
-pub(super) fn extent(panel: &Panel, forecast: Option<&Forecast>) -> Vec<f64> {
+/// Every value that decides how high a panel reaches; a threshold that is drawn does where it is
+/// not far from the others, or where a forecast leads there.
+pub(super) fn extent(panel: &Panel, threshold: Option<f64>, forecast: bool) -> Vec<f64> {
     let mut all: Vec<f64> =
         panel.values.iter().flatten().map(|&v| f64::from(v)).filter(|v| v.is_finite()).collect();
     let bands = || panel.expected.iter().flatten().filter(|band| is_band(band));
@@ -231,10 +292,9 @@ pub(super) fn extent(panel: &Panel, forecast: Option<&Forecast>) -> Vec<f64> {
     // Wide bands are cut: what was measured must not be pressed flat.
     let near = |value: f32| f64::from(value).clamp(low - range, high + range);
     all.extend(bands().flat_map(|band| [band.low, band.high]).map(near));
-    let beside = |level: &f64| {
-        forecast.is_some() || (low - range..=high + THRESHOLD_SHARE * range).contains(level)
-    };
-    all.extend(panel.threshold.filter(beside));
+    let beside =
+        |level: &f64| forecast || (low - range..=high + THRESHOLD_SHARE * range).contains(level);
+    all.extend(threshold.filter(beside));
     all
 }
 

@@ -6,8 +6,10 @@ use crate::time::{Span, Timestamp};
 
 /// Marks on an axis of values, at most.
 const MARKS_MAX: f64 = 4.0;
-/// Marks on the axis of time, at most.
-const TIMES_MAX: i64 = 7;
+/// Steps on the axis of time, at most.
+const TIMES_MAX: f64 = 7.0;
+/// Room that a mark of time needs.
+const TIME_ROOM: f64 = 80.0;
 /// Beyond this, sums of values are no numbers any more.
 const VALUE_MAX: f64 = 1e300;
 /// Steps between marks that people read without reckoning, one decade of them.
@@ -149,7 +151,9 @@ impl Times {
     pub(super) fn marks(&self, zone: &TimeZone) -> Vec<(Timestamp, String)> {
         let whole = self.to - self.from;
         let minutes = whole.as_millis() / Span::MINUTE.as_millis();
-        let step = TIME_STEPS.into_iter().find(|step| minutes / step <= TIMES_MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "seven at most")]
+        let most = ((self.right - self.left) / TIME_ROOM).clamp(1.0, TIMES_MAX) as i64;
+        let step = TIME_STEPS.into_iter().find(|step| minutes / step <= most);
         // Weeks in one picture are nobody's incident: no marks are better than wrong ones.
         let Some(step) = step.filter(|_| minutes / 15 <= QUARTERS_MAX) else { return Vec::new() };
         let mut marks = Vec::new();
@@ -213,7 +217,7 @@ mod tests {
             from: at("2026-03-28T20:07:00Z"),
             to: at("2026-03-29T04:00:00Z"),
             left: 0.0,
-            right: 100.0,
+            right: 600.0,
         };
         let names = |zone: &TimeZone| {
             times.marks(zone).into_iter().map(|(_, name)| name).collect::<Vec<_>>()

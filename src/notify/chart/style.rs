@@ -26,7 +26,7 @@ const LIGHT: Ink = Ink {
     faint: "#555d68",
     grid: "#e6e9ed",
     band: "#d9e6f5",
-    usual: "#8fb0d6",
+    usual: "#5a80b0",
     line: "#33475e",
     moved: "#c22f0c",
     cone: "#fbdcd2",
@@ -40,7 +40,7 @@ const DARK: Ink = Ink {
     faint: "#a9b2bd",
     grid: "#2a2f36",
     band: "#23364d",
-    usual: "#4f74a0",
+    usual: "#6089bb",
     line: "#c3cfdc",
     moved: "#ff8a66",
     cone: "#4c2a20",
@@ -55,7 +55,8 @@ pub(super) fn of(look: Look) -> String {
          font-size:{TEXT}px;paint-order:stroke;stroke-width:5px;stroke-linejoin:round}}\
          .gf path{{fill:none}}\
          .gf .gf-title,.gf .gf-state{{font-size:{TITLE}px}}\
-         .gf .gf-grid,.gf .gf-usual{{stroke-width:1px}}\
+         .gf .gf-grid,.gf .gf-band{{stroke-width:1px}}\
+         .gf .gf-usual{{stroke-width:1.5px}}\
          .gf .gf-line{{stroke-width:2px;stroke-linejoin:round}}\
          .gf .gf-moved{{stroke-width:3px;stroke-linejoin:round}}\
          .gf .gf-onset{{stroke-width:1.5px}}\
@@ -71,7 +72,7 @@ pub(super) fn of(look: Look) -> String {
             colours(&LIGHT),
             colours(&DARK)
         ),
-        Look::Page => String::new(),
+        Look::Page | Look::Narrow => String::new(),
     }
 }
 
@@ -82,9 +83,9 @@ fn colours(ink: &Ink) -> String {
         ".gf .gf-ground{{fill:{ground}}}\
          .gf text{{stroke:{ground}}}\
          .gf .gf-text{{fill:{faint}}}\
-         .gf .gf-title,.gf .gf-state{{fill:{strong}}}\
+         .gf .gf-title,.gf .gf-state,.gf .gf-threshold-text{{fill:{strong}}}\
          .gf .gf-grid{{stroke:{grid}}}\
-         .gf .gf-band{{fill:{band}}}\
+         .gf .gf-band{{fill:{band};stroke:{usual}}}\
          .gf .gf-usual{{stroke:{usual}}}\
          .gf .gf-line{{stroke:{line}}}\
          .gf .gf-line-dot{{fill:{line}}}\
@@ -98,4 +99,43 @@ fn colours(ink: &Ink) -> String {
          .gf .gf-threshold{{stroke:{threshold}}}\
          .gf .gf-now{{stroke:{faint}}}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn luminance(colour: &str) -> f64 {
+        let part = |place: usize| {
+            let value = u8::from_str_radix(&colour[place..place + 2], 16).unwrap();
+            let share = f64::from(value) / 255.0;
+            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn lines_and_texts_can_be_told_from_their_ground() {
+        // On a page, the ground is that of a card.
+        for (ink, card) in [(&LIGHT, "#ffffff"), (&DARK, "#1b2027")] {
+            for ground in [ink.ground, card] {
+                for text in [ink.strong, ink.faint, ink.moved, ink.change] {
+                    let found = contrast(text, ground);
+                    assert!(found >= 4.5, "{text} on {ground}: {found:.2}");
+                }
+            }
+            // The band's edges carry its contrast, and the usual line lies on it.
+            for ground in [ink.ground, card, ink.band] {
+                for line in [ink.usual, ink.line, ink.moved, ink.threshold] {
+                    let found = contrast(line, ground);
+                    assert!(found >= 3.0, "{line} on {ground}: {found:.2}");
+                }
+            }
+        }
+    }
 }

@@ -80,15 +80,22 @@ struct Word {
     at: When,
 }
 
-/// The chart, with what reading values off it needs.
+/// The chart, as wide screens and as phones show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Picture {
-    svg: String,
-    /// What it shows, in words.
-    about: String,
     ranges: Vec<Choice>,
     /// Where its values are.
     values: String,
+    drawings: Vec<Drawing>,
+}
+
+/// A drawing, with what reading values off it needs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Drawing {
+    id: &'static str,
+    /// Where it is shown.
+    class: &'static str,
+    svg: String,
     from: i64,
     to: i64,
     left: f64,
@@ -186,18 +193,21 @@ fn explain(alert: &Alert, facts: &Facts) -> Option<String> {
 }
 
 fn picture(chart: &Chart, alert: &Alert, query: &str, reader: Reader<'_>) -> Option<Picture> {
-    let Plot { from, to, left, right } = chart::plot(chart, alert)?;
     let url = incident_url(&alert.incident);
+    let whole =
+        Choice { name: "whole incident".to_owned(), url: url.clone(), here: query.is_empty() };
+    let lasts = ranges(&url, query.strip_prefix("?range=").unwrap_or_default());
+    let looks = [("chart", "broad", Look::Page), ("chart-narrow", "narrow", Look::Narrow)];
+    let drawing = |(id, class, look): (&'static str, &'static str, Look)| {
+        let Plot { from, to, left, right, width } = chart::plot(chart, alert, look)?;
+        let svg = chart::svg(chart, alert, reader.zone, look);
+        let (from, to) = (from.as_millis(), to.as_millis());
+        Some(Drawing { id, class, svg, from, to, left, right, width })
+    };
     Some(Picture {
-        svg: chart::svg(chart, alert, reader.zone, Look::Page),
-        about: chart::describe(chart, alert, reader.zone),
-        ranges: ranges(&url, query.strip_prefix("?range=").unwrap_or_default()),
+        ranges: std::iter::once(whole).chain(lasts).collect(),
         values: format!("{url}/values{query}"),
-        from: from.as_millis(),
-        to: to.as_millis(),
-        left,
-        right,
-        width: chart::WIDTH,
+        drawings: looks.into_iter().map(drawing).collect::<Option<_>>()?,
     })
 }
 
