@@ -25,9 +25,19 @@ function call(name) {
   remembered.set(name);
   who.value = name;
   root.classList.toggle("named", name !== "");
+  // One field for one name: forms ask for it where they have one, until it is known.
+  who.parentElement.hidden = name === "" && document.querySelector(".by") !== null;
 }
 call(remembered.get());
 who.addEventListener("change", () => call(who.value.trim()));
+
+// The bar is one row that scrolls where it does not fit: it begins where one is.
+const bar = document.querySelector(".bar nav");
+const here = bar.querySelector("[aria-current]");
+if (here) {
+  const [row, name] = [bar, here].map((shape) => shape.getBoundingClientRect());
+  bar.scrollLeft += name.left - row.left - (row.width - name.width) / 2;
+}
 
 // Whether somebody is at work in a part of the page: typing, choosing, marking text.
 function busy(part) {
@@ -139,7 +149,7 @@ document.addEventListener("submit", async (event) => {
     } else if (answer.ok) {
       const text = await answer.text();
       form.reset();
-      form.closest("details")?.removeAttribute("open");
+      form.closest(".actions details")?.removeAttribute("open");
       document.activeElement.blur();
       adopt(parsed(text));
       if (button?.id) byId(button.id)?.focus({ preventScroll: true });
