@@ -70,6 +70,29 @@ async fn looks_well(browser: &mut Browser, daemon: &Daemon, incident: &str, when
     browser.look("light", 1280).await;
 }
 
+/// On a phone every value says what it is, what a page is called is in view, and a chart is drawn
+/// for its width.
+async fn fits_a_phone(browser: &mut Browser, daemon: &Daemon, incident: &str) {
+    browser.look("light", 390).await;
+    browser.open(&format!("{}/status", daemon.url)).await;
+    let box_of = "document.querySelector('.bar [aria-current]').getBoundingClientRect()";
+    let seen = format!("{box_of}.left >= 0 && {box_of}.right <= innerWidth");
+    assert_eq!(browser.run(&seen).await, json!(true), "the bar begins where one is");
+    browser.open(incident).await;
+    let shown = "[...document.querySelectorAll('.chart')].filter(one => one.offsetWidth)
+                     .map(one => one.id).join()";
+    assert_eq!(browser.run(shown).await, json!("chart-narrow"));
+    let size = "document.querySelector('#chart-narrow text').getBoundingClientRect().height";
+    assert!(browser.run(size).await.as_f64().unwrap() > 12.0, "its texts can be read");
+    let heads = "[...document.querySelectorAll('#signals thead th')].slice(1)
+                     .filter(one => !one.matches('.trend')).map(one => one.textContent).join()";
+    let labels = "[...document.querySelectorAll('#signals tbody tr:first-child td')]
+                      .filter(one => !one.matches('.trend')).map(one => one.dataset.label).join()";
+    let (heads, labels) = (browser.run(heads).await, browser.run(labels).await);
+    assert_eq!(heads, labels);
+    browser.look("light", 1280).await;
+}
+
 /// From the top of the page to the button with the keyboard alone, and press.
 async fn acknowledge(browser: &mut Browser, incident: &str) {
     browser.open(incident).await;
@@ -145,6 +168,7 @@ async fn pages_serve_from_an_incident_to_its_end() {
     let mut browser = Browser::start().await;
     let open = incident(&mut browser, &daemon).await;
     looks_well(&mut browser, &daemon, &open, "during").await;
+    fits_a_phone(&mut browser, &daemon, &open).await;
     acknowledge(&mut browser, &open).await;
     tick(&mut browser, &open).await;
     type_on(&mut browser, &open).await;
