@@ -129,6 +129,11 @@ async fn tick(browser: &mut Browser, incident: &str) {
     assert_eq!(browser.run(pressed).await, json!(true));
     let by = "document.querySelector('.steps li p').textContent.includes('done by oncall')";
     assert_eq!(browser.run(by).await, json!(true));
+    let folded = "document.querySelector('#steps details')";
+    browser.run(&format!("{folded}.open = true; {folded}.querySelector('.tick').click()")).await;
+    browser.until(&format!("{folded}.querySelector('[aria-pressed=true]') !== null")).await;
+    let open = browser.run(&format!("{folded}.open")).await;
+    assert_eq!(open, json!(true), "a list stays open when a step of it is ticked off");
 }
 
 /// What somebody types is there after the page took over what changed elsewhere.

@@ -106,12 +106,12 @@ mod tests {
     use super::*;
 
     fn luminance(colour: &str) -> f64 {
-        let part = |place: usize| {
-            let value = u8::from_str_radix(&colour[place..place + 2], 16).unwrap();
-            let share = f64::from(value) / 255.0;
+        let whole = u32::from_str_radix(colour.trim_start_matches('#'), 16).unwrap();
+        let [_, red, green, blue] = whole.to_be_bytes().map(|part| {
+            let share = f64::from(part) / 255.0;
             if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
 
     fn contrast(one: &str, other: &str) -> f64 {
