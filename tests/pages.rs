@@ -164,6 +164,29 @@ async fn read_values(browser: &mut Browser, incident: &str) {
         .await;
 }
 
+/// The incident moved on to the service in which the trouble begins; those that suffer list it.
+async fn of_every_service(browser: &mut Browser, daemon: &Daemon, incident: &str) {
+    for service in ["checkout", "payments"] {
+        browser.open(&format!("{}/services/{service}", daemon.url)).await;
+        for link in ["#incidents .what a", "#head a.tag"] {
+            let url = browser.run(&format!("document.querySelector('{link}')?.href")).await;
+            assert_eq!(url, json!(incident), "{service}: {link}");
+        }
+    }
+}
+
+/// What moved and what was said of it outlives the incident.
+async fn remembers(browser: &mut Browser) {
+    let head = browser.run("document.querySelector('#head h1').textContent").await;
+    assert!(head.as_str().unwrap().starts_with("Over: "), "{head}");
+    for part in ["#chart svg", "#signals tbody tr", "#steps details"] {
+        let found = browser.run(&format!("document.querySelector('{part}') != null")).await;
+        assert_eq!(found, json!(true), "{part}");
+    }
+    let asked = browser.run("document.querySelector('#steps h3').textContent").await;
+    assert_eq!(asked, json!("Fix, so that it does not come back"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_serve_from_an_incident_to_its_end() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -178,6 +201,7 @@ async fn pages_serve_from_an_incident_to_its_end() {
     tick(&mut browser, &open).await;
     type_on(&mut browser, &open).await;
     read_values(&mut browser, &open).await;
+    of_every_service(&mut browser, &daemon, &open).await;
     daemon.end().await;
 
     let daemon = fleet.live(folder.path(), AFTER).await;
@@ -186,6 +210,7 @@ async fn pages_serve_from_an_incident_to_its_end() {
     browser.open(&over).await;
     let told = "document.querySelector('#head .tag.resolved')?.textContent == 'over'";
     assert_eq!(browser.run(told).await, json!(true));
+    remembers(&mut browser).await;
     let course = browser.run("document.querySelector('#timeline').textContent").await;
     for part in
         ["It began", "oncall looks after it", "oncall did a step", "called it useful", "Over"]

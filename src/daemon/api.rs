@@ -31,6 +31,7 @@ pub(super) fn start(
         rules: Arc::new(config.rules.clone()),
         interval: config.poll.interval,
         history: config.poll.history,
+        receivers: config.receivers.len(),
     };
     let config = config.http.clone();
     let clock = Arc::clone(&carried.clock);

@@ -78,7 +78,8 @@ pub struct Alert {
     /// Most probable first.
     pub causes: Vec<NamedCause>,
     /// Whether users are affected, and by what that is known: `not affected yet: …`,
-    /// `affected: …`, `cannot be said: …`. Empty in alerts of older versions.
+    /// `affected: …`, `cannot be said: …`; once it is over `were affected; …` and the like. Empty in
+    /// alerts of older versions.
     #[serde(default)]
     pub users: String,
     /// When the numbers of causes and steps were taken, where that is before `at`: what is seen

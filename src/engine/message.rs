@@ -71,7 +71,7 @@ impl Engine {
             services: incident.services.iter().cloned().collect(),
             title: self.title(incident, state, &signals),
             causes,
-            users: self.users(incident, at),
+            users: self.users(incident, state, at),
             named_at: Some(incident.diagnosis.at).filter(|_| named).filter(|named| *named < now),
             signals,
             changes: self.changes_near(incident, &found, now),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
-use super::alert::Severity;
+use super::alert::{Severity, State};
 use super::baseline::Load;
 use super::forecast::objective;
 use super::lifecycle::Incident;
@@ -28,6 +28,16 @@ struct Felt {
     text: String,
 }
 
+/// What is said of users who feel nothing, or less than before.
+fn unaffected(over: bool, was: bool, now: &str) -> String {
+    match (over, was) {
+        (true, true) => "were affected; at the end".to_owned(),
+        (true, false) => "were not affected; at the end".to_owned(),
+        (false, true) => format!("affected before, {now} now"),
+        (false, false) => "not affected yet".to_owned(),
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Beyond,
@@ -49,8 +59,9 @@ impl Engine {
     }
 
     /// Whether users are affected by an incident, and by what that is known, from the services
-    /// that users face: those of the incident, and those that call it. Cost: O(calls · services).
-    pub(super) fn users(&self, incident: &Incident, at: (i64, u16)) -> String {
+    /// that users face: those of the incident, and those that call it. Of an incident that is over
+    /// it says whether they were. Cost: O(calls · services).
+    pub(super) fn users(&self, incident: &Incident, state: State, at: (i64, u16)) -> String {
         let mut felt = self.felt_by(&self.front_of(&incident.services), at);
         if felt.is_empty() {
             felt = self.felt_by(&incident.services, at);
@@ -61,16 +72,18 @@ impl Engine {
             kept.map(|felt| felt.text.as_str()).collect::<Vec<_>>().join(", ")
         };
         let was = incident.severity == Severity::Critical;
+        let over = state == State::Resolved;
         match first {
             None => "cannot be said: no latency or errors known".to_owned(),
-            Some(Rank::Beyond) => format!("affected: {}", told(|rank| rank == Rank::Beyond)),
+            Some(Rank::Beyond) => {
+                let head = if over { "still affected" } else { "affected" };
+                format!("{head}: {}", told(|rank| rank == Rank::Beyond))
+            }
             Some(Rank::Moved) => {
-                let head = if was { "affected before, less now" } else { "not affected yet" };
-                format!("{head}: {}", told(|rank| rank == Rank::Moved))
+                format!("{}: {}", unaffected(over, was, "less"), told(|rank| rank == Rank::Moved))
             }
             Some(Rank::Usual) => {
-                let head = if was { "affected before, not now" } else { "not affected yet" };
-                format!("{head}: {}, as usual", told(|_| true))
+                format!("{}: {}, as usual", unaffected(over, was, "not"), told(|_| true))
             }
         }
     }

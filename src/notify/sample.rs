@@ -36,7 +36,7 @@ pub fn alerts() -> Vec<Alert> {
     let mut resolved =
         Alert { state: State::Resolved, at: FIRES + RESOLVED_AFTER, ..updated.clone() };
     resolved.forecast = None;
-    "affected before, not now: latency of checkout 322 ms, as usual"
+    "were affected; at the end: latency of checkout 322 ms, as usual"
         .clone_into(&mut resolved.users);
     vec![firing, updated, resolved]
 }

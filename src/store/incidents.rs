@@ -27,6 +27,9 @@ pub struct Summary {
     pub started_at: Timestamp,
     /// When it was seen to be over; none while it goes on.
     pub ended_at: Option<Timestamp>,
+    /// When it was told last, for pages: what the title says was true then.
+    #[serde(skip)]
+    pub told_at: Timestamp,
     /// Id of the leading cause.
     pub cause: Option<String>,
     /// How probable that is, 0 to 1.
@@ -114,6 +117,7 @@ impl Summary {
             title,
             started_at: alert.started_at,
             ended_at: (alert.state == State::Resolved).then_some(alert.at),
+            told_at: alert.at,
             probability: leading.as_ref().map(|cause| cause.probability),
             cause: leading.map(|cause| cause.id),
             acknowledged,

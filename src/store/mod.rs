@@ -20,6 +20,7 @@ mod retention;
 mod shown;
 mod silences;
 mod steps;
+mod told;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -11,7 +11,7 @@ use super::{Limits, Store, StoreError};
 /// Marks the file as ours in its header: "GFLG".
 const APPLICATION_ID: i64 = 0x4746_4c47;
 /// The steps of the schema, oldest first; a file's `user_version` counts those it has.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("001_state.sql"),
     include_str!("002_archive.sql"),
     include_str!("003_feedback.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("005_words.sql"),
     include_str!("006_delivery.sql"),
     include_str!("007_steps.sql"),
+    include_str!("008_services.sql"),
 ];
 /// How long to wait for an operator's tool that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -67,12 +67,13 @@ pub(super) fn apply(
             AND at <= coalesce((SELECT at FROM snapshot), -9223372036854775807)",
         [limits.alerts],
     )?;
-    // Pages draw the newest of an incident, messages what they are about. The id of a message
+    // Pages draw the newest that an incident has, messages what they are about. The id of a message
     // begins with that of its alert and a slash, which `0` follows.
     tx.execute(
         "DELETE FROM charts
          WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.id = charts.alert AND NOT EXISTS
-                (SELECT 1 FROM alerts n WHERE n.incident = a.incident AND n.seq > a.seq))
+                (SELECT 1 FROM alerts n JOIN charts c ON c.alert = n.id
+                 WHERE n.incident = a.incident AND n.seq > a.seq))
            AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id > charts.alert || '/'
                 AND o.id < charts.alert || '0' AND o.state IN ('pending', 'dead'))",
         [],

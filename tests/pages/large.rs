@@ -94,6 +94,8 @@ async fn pages_of_a_large_fleet_are_quick() {
         "/",
         "/incidents",
         "/incidents?open=false&severity=notice",
+        "/incidents?service=checkout",
+        "/incidents?service=service-0042",
         &last,
         "/services/service-0042",
         "/rules",

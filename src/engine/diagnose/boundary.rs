@@ -61,7 +61,9 @@ pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
         }
     }
     let text = match shown.first() {
-        Some((_, clock)) => format!("the onset lies at a full hour ({clock}), as many do"),
+        Some((_, clock)) => {
+            format!("the onset can lie at a full hour ({clock}), which tells nothing")
+        }
         None => "the onset lies at no boundary of the clock".to_owned(),
     };
     // A full hour says nothing: jobs begin then, and so does a third of everything else.

@@ -71,7 +71,10 @@ async fn gather(api: &Api, wanted: String) -> Result<Response, Refusal> {
         kind: change.kind.name(),
         service: Link::service(&change.service),
         at: reader.moment(change.at),
-        lasted: change.end.filter(|end| change.at < *end).map(|end| lasted(change.at, end)),
+        lasted: change
+            .end
+            .filter(|end| change.at < *end)
+            .map(|end| format!("lasted {}", lasted(change.at, end))),
         what: clean(&change.what),
     };
     let (changes, more) = first(changes, CHANGES_MAX as usize);

@@ -20,6 +20,8 @@ struct View {
     digests: Vec<Row>,
     /// How many of them cannot be read.
     unreadable: usize,
+    /// Whether there is nobody to send one to.
+    nobody: bool,
 }
 
 #[derive(Serialize)]
@@ -43,7 +45,8 @@ pub(super) async fn list(State(api): State<Api>) -> Response {
             Row { word, period, summary, url }
         };
         let unreadable = stored.len() - digests.len();
-        let view = View { digests: digests.iter().map(row).collect(), unreadable };
+        let nobody = api.facts.receivers == 0;
+        let view = View { digests: digests.iter().map(row).collect(), unreadable, nobody };
         Ok(show(&api, "/digests", "digests.html", &view).await)
     }
     .await;

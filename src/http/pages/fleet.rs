@@ -103,7 +103,7 @@ async fn gather(api: &Api, wanted: String) -> Result<Response, Refusal> {
             .iter()
             .map(|(by, count)| format!("{} held by {by}", counted(*count, "message")))
             .collect(),
-        budget: [used(0, "Notices"), used(1, "Alerts")],
+        budget: [used(0, "Ended as notice"), used(1, "Warning or critical")],
         fleet: fleet(&overview, &wanted, &api.facts, reader),
         wanted,
     };

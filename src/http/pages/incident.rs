@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::view::Reader;
 use super::view::incident::{Known, incident};
 use super::view::service::range_of;
+use super::view::signals::{range, values_now};
 use super::{Asked, asked, or_trouble, read, show};
 use crate::engine::Engine;
 use crate::engine::alert::{Alert, State as Stands};
@@ -127,26 +128,31 @@ pub(super) fn incident_id(id: Result<Path<String>, PathRejection>) -> Result<Str
 }
 
 /// Everything that is known of an incident. What goes on is drawn as it is now, if the engine
-/// answers; what is over, as it was told last.
+/// answers; what is over, as its signals were told last: the word about its end has none.
 async fn known(api: &Api, id: String, part: Part) -> Result<Known, Refusal> {
     let mut known = read(api, move |store| {
         let whole = store.incident(&id)?;
-        let newest = whole.alert.id();
+        let alerts = store.alerts_of(&id)?;
         Ok(Known {
-            alerts: store.alerts_of(&id)?,
             sent: store.sent(&id)?,
+            unsent: store.sent_to_nobody(&alerts)?,
             held: store.held(&id)?,
             done: store.done_steps(&id)?,
-            chart: store.chart(&newest)?,
+            told: store.last_with_signals(&id)?,
+            chart: store.last_chart(&id)?,
+            now: Vec::new(),
+            alerts,
             whole,
         })
     })
     .await?;
-    let alert = known.whole.alert.clone();
-    if alert.state != Stands::Resolved {
+    if known.whole.alert.state != Stands::Resolved {
+        let alert = known.told.as_ref().unwrap_or(&known.whole.alert).clone();
         let now = api.live.ask(move |engine| draw(engine, &alert, part)).await;
-        let now = now.filter(|chart| !chart.panels.is_empty());
-        known.chart = now.or(known.chart);
+        if let Some(now) = now.filter(|chart| !chart.panels.is_empty()) {
+            known.now = values_now(&now);
+            known.chart = Some(now);
+        }
     }
     if let Some(chart) = &mut known.chart {
         cut(chart, part);
@@ -214,7 +220,8 @@ fn line(panel: &Panel) -> Line {
         let now = value.map_or_else(|| "no data".to_owned(), text);
         match panel.expected.get(place).copied().flatten() {
             Some(band) => {
-                format!("{now}, usually {} to {}", text(band.low), text(band.high))
+                let usual = [band.low, band.centre, band.high].map(f64::from);
+                format!("{now}, usually {}", range(usual, unit))
             }
             None => now,
         }

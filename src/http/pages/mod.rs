@@ -53,13 +53,15 @@ pub struct Facts {
     pub interval: Span,
     /// What is learned from at first.
     pub history: Span,
+    /// Receivers that are configured: without one, nobody is told.
+    pub receivers: usize,
 }
 
 impl Default for Facts {
     fn default() -> Self {
         let (zone, rules) = (TimeZone::UTC, Arc::default());
         let (interval, history) = (Span::from_secs(30), Span::WEEK.times(4));
-        Self { zone, source_url: None, rules, interval, history }
+        Self { zone, source_url: None, rules, interval, history, receivers: 0 }
     }
 }
 

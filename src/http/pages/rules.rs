@@ -38,7 +38,17 @@ pub(super) async fn page(State(api): State<Api>, params: Asked<Params>) -> Respo
 
 async fn gather(api: &Api, wanted: String) -> Result<Response, Refusal> {
     let overview = api.live.overview();
-    let newest = read(api, |store| store.newest(COUNTED)).await?;
+    let newest = read(api, |store| {
+        let mut newest = store.newest(COUNTED)?;
+        // The word about an end tells of no signals: those of the word before it were part.
+        for whole in newest.iter_mut().filter(|whole| whole.alert.signals.is_empty()) {
+            if let Some(told) = store.last_with_signals(&whole.alert.incident)? {
+                whole.alert.signals = told.signals;
+            }
+        }
+        Ok(newest)
+    })
+    .await?;
     let to = overview.at.unwrap_or_else(|| (api.now)());
     let view = View {
         rules: rules(&api.facts.rules, &overview, &newest, &wanted),

@@ -47,6 +47,8 @@ struct View {
     learning_until: Option<When>,
     warnings: Vec<NoteRow>,
     warnings_more: usize,
+    /// Whether nobody is told, because nobody is named.
+    nobody: bool,
     receivers: Vec<Receiver>,
     receivers_more: usize,
     pending: u64,
@@ -132,6 +134,7 @@ async fn gather(api: &Api) -> Result<Response, Refusal> {
         learning: learned,
         warnings,
         warnings_more,
+        nobody: api.facts.receivers == 0,
         receivers,
         receivers_more,
         pending: figures.messages("pending"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Link, first};
-use crate::coverage::{Coverage, Rows, State, coverage};
+use crate::coverage::{Coverage, Rows, Service, State, coverage};
 use crate::engine::overview::{Health, Overview, ServiceStanding};
 use crate::notify::view::clean;
 use crate::rules::Rules;
@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 
 /// Services shown at once.
 const SERVICES_MAX: usize = 40;
+
+/// Services named that lack a role.
+const NAMES_MAX: usize = 6;
 
 /// Services × roles.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -48,6 +51,8 @@ struct Cell {
 struct Pack {
     role: String,
     packs: String,
+    /// Services that lack it, of those shown.
+    services: String,
 }
 
 /// The coverage of services whose name contains what is wanted. Cost: O(series), and O(services
@@ -103,6 +108,7 @@ fn view(found: &Coverage, more: usize) -> CoverageView {
     let pack = |(role, packs): (&String, &Vec<String>)| Pack {
         role: role.replace('_', " "),
         packs: clean(&packs.join(", ")),
+        services: lacking(found, role),
     };
     CoverageView {
         services: services.collect(),
@@ -110,4 +116,15 @@ fn view(found: &Coverage, more: usize) -> CoverageView {
         more,
         packs: found.packs.iter().map(pack).collect(),
     }
+}
+
+/// The services that lack a role, the first of them by name.
+fn lacking(found: &Coverage, role: &str) -> String {
+    let lacks = |service: &&Service| {
+        service.roles.iter().any(|one| one.role == role && one.state == State::Missing)
+    };
+    let names = found.services.iter().filter(lacks).map(|service| clean(&service.service));
+    let (names, more) = first(names.collect(), NAMES_MAX);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", names.join(", "))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::signals::range;
+use super::signals::{means, range, usual_of};
 use super::{Link, Reader, first};
 use crate::engine::detect::drift::Direction;
 use crate::engine::overview::{Health, Overview, SeriesStanding, ServiceStanding};
@@ -168,14 +168,15 @@ fn cell(one: &SeriesStanding, facts: &Facts, reader: Reader<'_>) -> Cell {
         (None, Health::Missing) => ("?", "no data", "gone"),
         (None, Health::Unasked) => ("?", "not answered", "gone"),
         (None, Health::Learning) => ("…", "learning", "calm"),
-        (None, _) => ("·", "as usual", "calm"),
+        (None, Health::Context) => ("·", "context", "calm"),
+        (None, _) => ("·", means(one), "calm"),
     };
     let since = one.moved.and_then(|(_, onset)| onset);
     let since = since.map_or_else(String::new, |at| format!(" since {}", reader.clock(at).text));
     let value =
         one.value.map_or_else(String::new, |value| format!(": {}", format::value(value, unit)));
     let usual =
-        one.usual.map_or_else(String::new, |usual| format!(", usually {}", range(usual, unit)));
+        usual_of(one).map_or_else(String::new, |usual| format!(", usually {}", range(usual, unit)));
     let name = clean(&one.series.signal);
     let role = one.role.name();
     Cell { role, sign, about: format!("{word}{since}; {name}{value}{usual}"), class }

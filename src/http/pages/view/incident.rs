@@ -1,5 +1,7 @@
 //! One incident: what happens, why, and what to do.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::service::ranges;
@@ -17,6 +19,8 @@ use crate::store::{Acknowledged, Done, Held, Sent, Whole};
 
 /// Signals in the table.
 const SIGNALS_MAX: usize = 24;
+/// Changes told.
+const CHANGES_MAX: usize = 12;
 /// Services named.
 const SERVICES_MAX: usize = 24;
 
@@ -25,9 +29,15 @@ pub(in crate::http::pages) struct Known {
     pub(in crate::http::pages) whole: Whole,
     pub(in crate::http::pages) alerts: Vec<Alert>,
     pub(in crate::http::pages) sent: Vec<Sent>,
+    /// Alerts that went to nobody.
+    pub(in crate::http::pages) unsent: BTreeSet<String>,
     pub(in crate::http::pages) held: Vec<Held>,
     pub(in crate::http::pages) done: Vec<Done>,
+    /// The newest alert that tells of signals: once it is over, another than the newest.
+    pub(in crate::http::pages) told: Option<Alert>,
     pub(in crate::http::pages) chart: Option<Chart>,
+    /// What the signals show now, while it goes on and the engine answers.
+    pub(in crate::http::pages) now: Vec<String>,
 }
 
 /// An incident.
@@ -40,12 +50,24 @@ pub(in crate::http::pages) struct IncidentView {
     word: String,
     title: String,
     service: Link,
-    others: Vec<Link>,
+    /// All of them but the culprit.
+    services: Vec<Link>,
+    /// What is to blame, where a cause is clear and it is not the only service.
+    culprit: Option<Link>,
     began: When,
     began_range: String,
+    /// How long it is or was open.
     lasted: String,
+    /// When it was seen to be over.
+    ended: Option<When>,
     /// When it was told last.
     told: When,
+    /// The same as a clock shows it, for values that were true then; none once it is over.
+    as_told: Option<When>,
+    /// What the signals show now; empty where that is not known.
+    now: Vec<String>,
+    /// When causes and steps were named.
+    named: When,
     /// Whether users are affected; may be empty.
     users: String,
     left: Option<String>,
@@ -60,12 +82,13 @@ pub(in crate::http::pages) struct IncidentView {
     chart: Option<Picture>,
     signals: Vec<MovedRow>,
     signals_more: usize,
+    /// When the signals were told, where the newest alert tells of none.
+    signals_told: Option<When>,
     silent: Vec<String>,
     checked: Vec<String>,
     steps: Vec<StepList>,
     timeline: Vec<Event>,
     earlier: usize,
-    feedback: Vec<Opinion>,
     /// For the form: what can be said, and which causes there are.
     verdicts: Vec<&'static str>,
     known_causes: Vec<String>,
@@ -103,16 +126,6 @@ struct Drawing {
     width: f64,
 }
 
-/// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Opinion {
-    verdict: &'static str,
-    cause: Option<String>,
-    note: Option<String>,
-    by: Option<String>,
-    at: When,
-}
-
 /// The page of an incident; `query` asks for the part of its chart that a reader chose.
 pub(in crate::http::pages) fn incident(
     known: &Known,
@@ -120,14 +133,16 @@ pub(in crate::http::pages) fn incident(
     facts: &Facts,
     reader: Reader<'_>,
 ) -> IncidentView {
-    let Known { whole, alerts, sent, held, done, chart } = known;
+    let Known { whole, alerts, sent, unsent, held, done, told, chart, now } = known;
     let alert = &whole.alert;
+    let moving = told.as_ref().unwrap_or(alert);
     let view = View::in_zone(alert, reader.now, reader.zone);
     let over = alert.state == State::Resolved;
     let end = if over { alert.at } else { reader.now };
     let course = Course {
         alerts,
         sent,
+        unsent,
         acknowledged: whole.acknowledged.as_ref(),
         feedback: &whole.feedback,
         done,
@@ -136,9 +151,9 @@ pub(in crate::http::pages) fn incident(
     let empty = Chart::default();
     let drawn = chart.as_ref().unwrap_or(&empty);
     let moved: Vec<_> =
-        alert.signals.iter().filter(|signal| signal.direction != "silent").collect();
-    let row = |signal| MovedRow::new(signal, drawn, facts, (reader, alert.at));
-    let others = alert.services.iter().filter(|service| **service != alert.service);
+        moving.signals.iter().filter(|signal| signal.direction != "silent").collect();
+    let row = |signal| MovedRow::new(signal, drawn, facts, (reader, moving.at));
+    let (services, culprit) = services(alert, view.clear);
     IncidentView {
         id: clean(&alert.incident),
         url: incident_url(&alert.incident),
@@ -147,11 +162,16 @@ pub(in crate::http::pages) fn incident(
         word: if over { "over".to_owned() } else { view.severity.to_owned() },
         title: view.headline,
         service: Link::service(&alert.service),
-        others: others.take(SERVICES_MAX).map(|name| Link::service(name)).collect(),
+        services,
+        culprit,
         began: reader.moment(alert.started_at),
         began_range: view.began_range,
         lasted: lasted(alert.started_at, end),
+        ended: over.then(|| reader.moment(alert.at)),
         told: reader.moment(alert.at),
+        as_told: (!over).then(|| reader.clock(alert.at)),
+        now: now.clone(),
+        named: reader.clock(alert.named_at.unwrap_or(alert.at)),
         users: view.users,
         left: view.left,
         acknowledged: whole.acknowledged.as_ref().map(|word| acknowledged(word, reader)),
@@ -159,21 +179,52 @@ pub(in crate::http::pages) fn incident(
         clear: view.clear,
         causes: view.causes,
         explain: explain(alert, facts),
-        changes: view.changes,
+        changes: changes(alert, reader),
         breakdown: view.breakdown,
-        chart: picture(drawn, alert, query, reader),
+        chart: picture(drawn, moving, query, reader),
         signals: moved.iter().copied().take(SIGNALS_MAX).map(row).collect(),
         signals_more: moved.len().saturating_sub(SIGNALS_MAX),
-        silent: view.silent,
+        signals_told: (moving.at != alert.at).then(|| reader.clock(moving.at)),
+        silent: View::in_zone(moving, reader.now, reader.zone).silent,
         checked: view.checked,
         steps: steps(alert, done, reader),
         timeline,
         earlier,
-        feedback: opinions(whole, reader),
         verdicts: Verdict::ALL.map(Verdict::name).into(),
         known_causes: facts.rules.causes.iter().map(|cause| cause.id.clone()).collect(),
         leading: alert.causes.first().map(|cause| cause.id.clone()),
     }
+}
+
+/// The services in it, and apart from them the culprit where one is clear and others suffer.
+fn services(alert: &Alert, clear: bool) -> (Vec<Link>, Option<Link>) {
+    let blamed = alert.causes.first().filter(|_| clear).map(|cause| &cause.culprit.service);
+    let is_blamed = |name: &&String| blamed == Some(*name);
+    let suffers: Vec<&String> = alert.services.iter().filter(|name| !is_blamed(name)).collect();
+    let (named, blamed) = if suffers.is_empty() {
+        (alert.services.iter().collect(), None)
+    } else {
+        (suffers, blamed)
+    };
+    // What is called and not watched has no page.
+    let culprit = blamed.map(|name| {
+        if alert.services.contains(name) {
+            Link::service(name)
+        } else {
+            Link { name: clean(name), url: String::new() }
+        }
+    });
+    (named.into_iter().take(SERVICES_MAX).map(|name| Link::service(name)).collect(), culprit)
+}
+
+/// What else changed, counted from the instant at which the page is read.
+fn changes(alert: &Alert, reader: Reader<'_>) -> Vec<String> {
+    let told = alert.changes.iter().take(CHANGES_MAX).map(|change| {
+        let at = reader.moment(change.at).text;
+        clean(&format!("{} of {}: {}, {at}", change.kind, change.service, change.what))
+    });
+    let more = alert.changes.len().saturating_sub(CHANGES_MAX);
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 fn acknowledged(word: &Acknowledged, reader: Reader<'_>) -> Word {
@@ -209,16 +260,4 @@ fn picture(chart: &Chart, alert: &Alert, query: &str, reader: Reader<'_>) -> Opt
         values: format!("{url}/values{query}"),
         drawings: looks.into_iter().map(drawing).collect::<Option<_>>()?,
     })
-}
-
-fn opinions(whole: &Whole, reader: Reader<'_>) -> Vec<Opinion> {
-    let text = |text: &Option<String>| text.as_deref().map(clean);
-    let opinion = |said: &crate::store::Said| Opinion {
-        verdict: said.verdict.name(),
-        cause: text(&said.cause),
-        note: text(&said.note),
-        by: text(&said.by),
-        at: reader.clock(said.at),
-    };
-    whole.feedback.iter().map(opinion).collect()
 }

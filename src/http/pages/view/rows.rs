@@ -21,6 +21,8 @@ pub(in crate::http::pages) struct IncidentRow {
     began: When,
     /// `lasted 40m`, or `goes on for 2h`.
     lasted: String,
+    /// When it was told last, which its title's values are of; none once it is over.
+    told: Option<When>,
     /// The leading cause and how likely it is.
     cause: Option<String>,
     /// Who looks after it: a name, or that somebody does.
@@ -49,6 +51,7 @@ impl IncidentRow {
             service: Link::service(&one.service),
             began: reader.clock(one.started_at),
             lasted,
+            told: one.ended_at.is_none().then(|| reader.clock(one.told_at)),
             cause,
             acknowledged: one
                 .acknowledged

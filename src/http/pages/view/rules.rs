@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::first;
 use crate::engine::overview::{Health, Overview};
 use crate::notify::view::clean;
-use crate::rules::{Cause, Rules, Signal};
+use crate::rules::{Cause, Role, Rules, Signal};
 use crate::series::Verdict;
 use crate::store::Whole;
 
@@ -29,7 +29,7 @@ pub(in crate::http::pages) struct RulesView {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct SignalRule {
     name: String,
-    role: &'static str,
+    role: String,
     query: String,
     unit: String,
     services: usize,
@@ -63,6 +63,8 @@ struct Seen<'o> {
     services: BTreeSet<&'o str>,
     series: usize,
     healths: [usize; Health::ALL.len()],
+    /// Services of which some series has a value.
+    heard: BTreeSet<&'o str>,
 }
 
 /// How the rules stand; noise is counted in `newest`, the newest incidents. Cost: O(series).
@@ -83,10 +85,10 @@ pub(in crate::http::pages) fn rules(
     let signal = |signal: &Signal| {
         let nothing = Seen::default();
         let seen = seen.get(signal.name.as_str()).unwrap_or(&nothing);
-        let (state, class) = state(seen);
+        let (state, class) = state(seen, signal.role);
         SignalRule {
             name: clean(&signal.name),
-            role: signal.role.name(),
+            role: signal.role.name().replace('_', " "),
             query: clean(&signal.query),
             unit: signal.unit.as_deref().map(clean).unwrap_or_default(),
             services: seen.services.len(),
@@ -118,6 +120,9 @@ fn seen(overview: &Overview) -> BTreeMap<&str, Seen<'_>> {
             let of = seen.entry(one.series.signal.as_str()).or_default();
             of.services.insert(&service.service);
             of.series += 1;
+            if one.health != Health::Missing {
+                of.heard.insert(&service.service);
+            }
             let place = Health::ALL.iter().position(|health| *health == one.health);
             if let Some(count) = place.and_then(|place| of.healths.get_mut(place)) {
                 *count += 1;
@@ -128,18 +133,20 @@ fn seen(overview: &Overview) -> BTreeMap<&str, Seen<'_>> {
 }
 
 /// What is to be said of a signal: what is most wrong with it.
-fn state(seen: &Seen<'_>) -> (&'static str, &'static str) {
+fn state(seen: &Seen<'_>, role: Role) -> (&'static str, &'static str) {
     let count = |wanted: Health| {
         let healths = Health::ALL.iter().zip(seen.healths);
         healths.filter(|(health, _)| **health == wanted).map(|(_, count)| count).sum::<usize>()
     };
+    // A version that ran once ends with the next: nothing is amiss while some version says so.
+    let replaced = role == Role::Version && seen.heard.len() == seen.services.len();
     if seen.series == 0 {
         ("no series", "")
     } else if count(Health::Unasked) > 0 {
         ("not answered", "bad")
     } else if count(Health::Missing) == seen.series {
         ("silent", "bad")
-    } else if count(Health::Missing) > 0 {
+    } else if count(Health::Missing) > 0 && !replaced {
         ("partly silent", "warning")
     } else if count(Health::Learning) == seen.series {
         ("learning", "")

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::fleet::word;
 use super::signals::SeriesRow;
-use super::{Choice, Link, Reader, When, first, service_url};
+use super::{Choice, Link, Reader, When, counted, first, incident_url, service_url};
 use crate::engine::chart::Chart;
 use crate::engine::overview::{Overview, SeriesStanding, ServiceStanding};
 use crate::format;
@@ -27,6 +27,8 @@ pub(in crate::http::pages) struct ServiceView {
     name: String,
     word: &'static str,
     class: &'static str,
+    /// Where the incident is that it is in.
+    incident: Option<String>,
     /// How far it is on its way to a notice and to an alert.
     standing: Option<String>,
     /// What its thresholds stand on.
@@ -66,6 +68,7 @@ pub(in crate::http::pages) fn service(
         name: clean(name),
         word,
         class,
+        incident: standing.incidents.first().map(|id| incident_url(id)),
         standing: standing.standing.map(|standing| {
             format!(
                 "{:.1} times the threshold of a notice, {:.1} times that of an alert",
@@ -74,7 +77,7 @@ pub(in crate::http::pages) fn service(
         }),
         learned: learned(standing.weeks),
         silent: standing.silent_since.map(|at| reader.moment(at)),
-        budget: format!("{:.1} alerts may still be given", standing.alerts_left),
+        budget: budget(standing.alerts_left),
         owner: described.and_then(|service| service.owner.as_deref()).map(clean),
         objective: described.map(objective).unwrap_or_default(),
         calls: standing.calls.iter().take(NAMES_MAX).map(|name| Link::service(name)).collect(),
@@ -91,7 +94,26 @@ fn learned(weeks: f64) -> String {
     if weeks <= 0.0 {
         return "still learning: at least a day of normal operation is needed".to_owned();
     }
-    format!("thresholds stand on {weeks:.1} weeks of normal days")
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few and positive")]
+    let days = (7.0 * weeks).round().max(1.0) as u64;
+    let past = if days < 14 { counted(days, "normal day") } else { normal_weeks(weeks) };
+    format!("thresholds stand on {past}")
+}
+
+/// `3 weeks of normal days`, `2.5 weeks of normal days`.
+fn normal_weeks(weeks: f64) -> String {
+    let weeks = format!("{weeks:.1}");
+    format!("{} weeks of normal days", weeks.strip_suffix(".0").unwrap_or(&weeks))
+}
+
+/// How often it may still interrupt somebody.
+fn budget(alerts_left: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few and positive")]
+    let left = alerts_left.max(0.0) as u64;
+    match left {
+        0 => "no more alert this week".to_owned(),
+        left => format!("{} this week", counted(left, "more alert")),
+    }
 }
 
 fn objective(service: &Service) -> Vec<String> {

@@ -1,18 +1,25 @@
 //! The steps of an incident, each with who did it and when.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Reader, When};
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, State};
 use crate::notify::view::clean;
 use crate::series::stable_hash;
 use crate::store::Done;
+
+const FIX: &str = "Fix";
+const VERIFY: &str = "Verify";
 
 /// A list of steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::http::pages) struct StepList {
     name: &'static str,
     steps: Vec<Step>,
+    /// Whether it is shown only to who asks: what was advised while an incident went on.
+    folded: bool,
 }
 
 /// One step.
@@ -39,53 +46,105 @@ fn lists(alert: &Alert) -> [(&'static str, &[String]); 6] {
         ("Avoid", &steps.avoid),
         ("Compare", &steps.compare),
         ("Reproduce", &steps.reproduce),
-        ("Fix", &steps.fix),
-        ("Verify", &steps.verify),
+        (FIX, &steps.fix),
+        (VERIFY, &steps.verify),
     ]
 }
 
 /// The steps of an alert, and what was done that it does not tell any more. Nothing is ticked off
-/// in the list of what to avoid.
+/// in the list of what to avoid. Once an incident is over, what keeps it from coming back is first,
+/// then what was done; the rest is folded.
 pub(in crate::http::pages) fn steps(
     alert: &Alert,
     done: &[Done],
     reader: Reader<'_>,
 ) -> Vec<StepList> {
-    let by = |done: &Done| DoneBy { at: reader.clock(done.at), by: done.by.as_deref().map(clean) };
-    let step = |list: &str, text: &String| {
-        let key = key(list, text);
-        let done = done.iter().find(|done| done.step == key).map(by);
-        Step { key, text: clean(text), done }
-    };
-    let mut all: Vec<StepList> = lists(alert)
-        .into_iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| StepList {
-            name,
-            steps: items.iter().map(|text| step(name, text)).collect(),
+    let over = alert.state == State::Resolved;
+    let mut all = told(alert, done, reader);
+    let known = |key: &str| all.iter().flat_map(|list| &list.steps).any(|step| step.key == key);
+    let mut gone: Vec<Step> = done
+        .iter()
+        .filter(|done| !known(&done.step))
+        .map(|done| Step {
+            key: done.step.clone(),
+            text: clean(&done.text),
+            done: Some(by(done, reader)),
         })
         .collect();
-    let told = |key: &str| all.iter().flat_map(|list| &list.steps).any(|step| step.key == key);
-    let gone: Vec<Step> = done
-        .iter()
-        .filter(|done| !told(&done.step))
-        .map(|done| Step { key: done.step.clone(), text: clean(&done.text), done: Some(by(done)) })
-        .collect();
+    if over {
+        for list in &mut all {
+            if list.name == FIX {
+                list.name = "Fix, so that it does not come back";
+            } else if list.name != VERIFY {
+                list.folded = true;
+                gone.extend(list.steps.extract_if(.., |step| step.done.is_some()));
+            }
+        }
+        all.retain(|list| !list.steps.is_empty());
+    }
     if !gone.is_empty() {
-        all.push(StepList { name: "Done before the advice changed", steps: gone });
+        let name = if over { "Done" } else { "Done before the advice changed" };
+        all.push(StepList { name, steps: gone, folded: false });
+    }
+    all.sort_by_key(|list| list.folded);
+    all
+}
+
+/// The lists of an alert that have steps.
+fn told(alert: &Alert, done: &[Done], reader: Reader<'_>) -> Vec<StepList> {
+    let mut all: Vec<StepList> = Vec::new();
+    for (name, key, text) in keyed(alert) {
+        let done = done.iter().find(|done| done.step == key).map(|done| by(done, reader));
+        let step = Step { key, text: clean(text), done };
+        match all.last_mut().filter(|list| list.name == name) {
+            Some(list) => list.steps.push(step),
+            None => all.push(StepList { name, steps: vec![step], folded: false }),
+        }
     }
     all
 }
 
-/// The text of a step that an alert tells, by its key.
-pub(in crate::http::pages) fn text_of(alert: &Alert, wanted: &str) -> Option<String> {
-    let all = lists(alert).into_iter();
-    let mut keyed = all.flat_map(|(list, items)| items.iter().map(move |text| (list, text)));
-    keyed.find(|(list, text)| key(list, text) == wanted).map(|(_, text)| clean(text))
+fn by(done: &Done, reader: Reader<'_>) -> DoneBy {
+    DoneBy { at: reader.clock(done.at), by: done.by.as_deref().map(clean) }
 }
 
-fn key(list: &str, text: &str) -> String {
-    format!("{:016x}", stable_hash(&[list, text]) >> 64)
+/// The text of a step that an alert tells, by its key.
+pub(in crate::http::pages) fn text_of(alert: &Alert, wanted: &str) -> Option<String> {
+    keyed(alert).into_iter().find(|(_, key, _)| key == wanted).map(|(.., text)| clean(text))
+}
+
+/// Every step with its list and what identifies it: what it says but for its measurements, which a
+/// newer alert tells anew. Of steps that differ in nothing else, each has its place.
+fn keyed(alert: &Alert) -> Vec<(&'static str, String, &String)> {
+    let mut seen: BTreeMap<(&str, String), u32> = BTreeMap::new();
+    let all = lists(alert).into_iter();
+    let each = all.flat_map(|(list, items)| items.iter().map(move |text| (list, text)));
+    let keyed = each.map(|(list, text)| {
+        let words = unmeasured(text);
+        let place = seen.entry((list, words.clone())).or_default();
+        let key = stable_hash(&[list, &words, &place.to_string()]) >> 64;
+        *place += 1;
+        (list, format!("{key:016x}"), text)
+    });
+    keyed.collect()
+}
+
+/// Units, and what else stands beside numbers and goes with them.
+const UNITS: [&str; 27] = [
+    "s", "ms", "µs", "ns", "B", "KiB", "MiB", "GiB", "TiB", "KiB/s", "MiB/s", "GiB/s", "B/s",
+    "per", "second", "minute", "hour", "day", "minutes", "hours", "days", "ago", "in", "UTC",
+    "under", "usual", "about",
+];
+
+/// A text without numbers, times, durations and their units. A name with a number in it stays.
+fn unmeasured(text: &str) -> String {
+    let bare =
+        |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/').to_owned();
+    let measures = |word: &&str| {
+        let word = bare(word);
+        word.starts_with(|c: char| c.is_ascii_digit()) || UNITS.contains(&word.as_str())
+    };
+    text.split_whitespace().filter(|word| !measures(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -112,5 +171,37 @@ mod tests {
         assert_eq!(last.name, "Done before the advice changed");
         assert_eq!(last.steps[0].text, first.text);
         assert_eq!(text_of(&other, &first.key), None, "what is not told cannot be done anew");
+    }
+
+    #[test]
+    fn a_tick_stays_when_only_numbers_change() {
+        let mut alert = sample::alerts().remove(0);
+        let text = |ms: &str, at: &str| {
+            format!("Confirm it since {at} UTC. Calls take {ms} (usual 221 ms). Query: `web-2`.")
+        };
+        alert.steps.first_ten_minutes = vec![text("315 ms", "08:20")];
+        let before = keyed(&alert)[0].1.clone();
+        alert.steps.first_ten_minutes = vec![text("1.2 s", "2026-03-02 08:20"), text("1 s", "1")];
+        let after = keyed(&alert);
+        assert_eq!(after[0].1, before);
+        assert_ne!(after[1].1, before, "two steps of a list are never one");
+        alert.steps.first_ten_minutes = vec![text("315 ms", "08:20").replace("web-2", "web-3")];
+        assert_ne!(keyed(&alert)[0].1, before, "a name is no number");
+    }
+
+    #[test]
+    fn once_it_is_over_what_was_done_stays_and_the_rest_is_folded() {
+        let mut alert = sample::alerts().remove(0);
+        let reader = Reader { now: alert.at, zone: &TimeZone::UTC };
+        let first = steps(&alert, &[], reader)[0].steps[0].clone();
+        let done = [Done { step: first.key, text: first.text, at: alert.at, by: None }];
+        alert.state = State::Resolved;
+        let lists = steps(&alert, &done, reader);
+        let open: Vec<_> = lists.iter().filter(|list| !list.folded).map(|list| list.name).collect();
+        assert_eq!(open, ["Fix, so that it does not come back", "Verify", "Done"]);
+        assert!(lists.iter().any(|list| list.folded));
+        let keys: Vec<_> = lists.iter().flat_map(|list| &list.steps).map(|s| &s.key).collect();
+        let once: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(once.len(), keys.len(), "a button of each");
     }
 }

@@ -1,5 +1,7 @@
 //! Everything that was told and said about an incident, in order of time.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Reader, When};
@@ -31,6 +33,8 @@ pub(in crate::http::pages) struct Course<'a> {
     pub(in crate::http::pages) alerts: &'a [Alert],
     /// To whom.
     pub(in crate::http::pages) sent: &'a [Sent],
+    /// Alerts that went to nobody.
+    pub(in crate::http::pages) unsent: &'a BTreeSet<String>,
     /// Who looks after it.
     pub(in crate::http::pages) acknowledged: Option<&'a Acknowledged>,
     /// What was said about it.
@@ -58,22 +62,32 @@ pub(in crate::http::pages) fn timeline(
     }
     for alert in course.alerts {
         let (news, title) = alert.news();
+        let unsent = course.unsent.contains(&alert.id());
         let (mark, what) = match alert.state {
+            State::Firing if unsent => {
+                (alert.severity.name(), format!("Decided as {}", alert.severity))
+            }
             State::Firing => (alert.severity.name(), format!("Told as {}", alert.severity)),
             State::Updated => (alert.severity.name(), news.unwrap_or("Told with news").to_owned()),
             State::Resolved => ("resolved", "Over".to_owned()),
         };
-        let to = receivers(course.sent, &alert.id(), reader);
-        let title = if alert.state == State::Resolved { "" } else { title };
+        let over = alert.state == State::Resolved;
+        let to = match receivers(course.sent, &alert.id(), reader) {
+            // Of an end nobody needs to hear who heard of nothing before.
+            nobody if nobody.is_empty() && unsent && !over => "sent to nobody".to_owned(),
+            to => to,
+        };
+        let title = if over { "" } else { title };
         let more = [title, to.as_str()].into_iter().filter(|part| !part.is_empty());
-        add(alert.at, mark, what, more.collect::<Vec<_>>().join(". "));
+        add(alert.at, mark, what, more.collect::<Vec<_>>().join("; "));
     }
     if let Some(word) = course.acknowledged {
         add(word.at, "", format!("{} looks after it", who(word.by.as_ref())), String::new());
     }
     for said in course.feedback {
         let cause = said.cause.as_ref().map(|cause| format!("true cause: {cause}"));
-        let parts = [cause, said.note.clone()].into_iter().flatten().collect::<Vec<_>>();
+        let note = said.note.as_ref().map(|note| format!("“{note}”"));
+        let parts = [cause, note].into_iter().flatten().collect::<Vec<_>>();
         let what = format!("{} called it {}", who(said.by.as_ref()), said.verdict);
         add(said.at, "", what, parts.join("; "));
     }
@@ -132,6 +146,7 @@ mod tests {
         let course = Course {
             alerts: std::slice::from_ref(&firing),
             sent: &[sent("oncall", "done"), sent("chat", "pending"), sent("old", "dead")],
+            unsent: &BTreeSet::new(),
             acknowledged: Some(&word),
             feedback: &[],
             done: &[],
@@ -143,5 +158,10 @@ mod tests {
         let to = "sent to oncall; on its way to chat; given up for old";
         assert!(told.more.ends_with(to), "{told:?}");
         assert!(events.iter().any(|event| event.what == "Somebody looks after it"));
+        let unsent = BTreeSet::from([firing.id()]);
+        let alone = Course { sent: &[], unsent: &unsent, ..course };
+        let (events, _) = timeline(&alone, Reader { now: firing.at, zone: &TimeZone::UTC });
+        let told = events.iter().find(|event| event.what == "Decided as warning").unwrap();
+        assert!(told.more.ends_with("; sent to nobody"), "{told:?}");
     }
 }
