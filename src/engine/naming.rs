@@ -28,6 +28,15 @@ pub(super) struct Place {
     pub(super) onset_range: [Timestamp; 2],
 }
 
+impl Place {
+    /// The same trouble, beginning in another service.
+    fn seen_from(&self, root: &str) -> Self {
+        let mut place = Self { root: root.to_owned(), ..self.clone() };
+        place.members.insert(place.root.clone());
+        place
+    }
+}
+
 impl Engine {
     /// Names the cause of an incident from what is known now, by rules as experience has
     /// [`corrected`](super::experience::corrected) them.
@@ -41,9 +50,10 @@ impl Engine {
         let incident = &self.state.incidents[place];
         let place = self.place_of(incident, trouble, at);
         let told = incident.explained_at().filter(|told| *told != place.root);
-        let elsewhere = told.map(|told| Place { root: told.to_owned(), ..place.clone() });
+        let elsewhere = told.map(|told| place.seen_from(told));
         let diagnosis = diagnose(&self.scene(rules, place, trouble, at));
-        // What suffers from the trouble may be louder by now than where it began.
+        // What suffers from the trouble may be louder by now than where it began. Where it shows the
+        // same cause, that has moved on with the trouble.
         let Some(elsewhere) = elsewhere.filter(|_| !incident.is_explained_by(&diagnosis)) else {
             return diagnosis;
         };

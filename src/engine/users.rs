@@ -32,7 +32,7 @@ struct Felt {
 fn unaffected(over: bool, was: bool, now: &str) -> String {
     match (over, was) {
         (true, true) => "were affected; at the end".to_owned(),
-        (true, false) => "were not affected; at the end".to_owned(),
+        (true, false) => "not affected at the end".to_owned(),
         (false, true) => format!("affected before, {now} now"),
         (false, false) => "not affected yet".to_owned(),
     }
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Whether users are affected by an incident, and by what that is known, from the services
     /// that users face: those of the incident, and those that call it. Of an incident that is over
-    /// it says whether they were. Cost: O(calls · services).
+    /// it says whether they were, as far as its own services showed it. Cost: O(calls · services).
     pub(super) fn users(&self, incident: &Incident, state: State, at: (i64, u16)) -> String {
         let mut felt = self.felt_by(&self.front_of(&incident.services), at);
         if felt.is_empty() {

@@ -1,5 +1,6 @@
--- Every service that an incident was ever told to be in: an incident moves on to the service in
--- which the trouble begins, and stays among those of the others.
+-- Every service that an incident was told to be in. An incident moves on to the service in which the
+-- trouble begins and stays among those of the others: its services only grow, so that the newest
+-- alert names them all.
 CREATE TABLE incident_services (
     service  TEXT NOT NULL,
     incident TEXT NOT NULL,

@@ -204,7 +204,7 @@ fn page_query(filter: &IncidentFilter) -> String {
         conditions.push("updated_at <= ?3 AND (updated_at < ?3 OR id > ?4)");
     }
     // One service may be in all of them: sorting those with their alerts takes longer than walking
-    // along the index, which says who is in and reads no more than is shown.
+    // along the index, which says who is in.
     let along = match (&filter.service, filter.open) {
         (None, _) => "",
         (Some(_), None) => "INDEXED BY incidents_by_update",

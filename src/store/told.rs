@@ -60,8 +60,12 @@ impl Store {
     /// When the file cannot be read.
     pub fn sent_to_nobody(&self, alerts: &[Alert]) -> Result<BTreeSet<String>, StoreError> {
         self.read("read who was not told", |c| {
+            // What waits is never forgotten, and so tells nothing of what was.
             let first: Option<(i64, i64)> = c
-                .prepare_cached("SELECT seq, created_at FROM outbox ORDER BY seq LIMIT 1")?
+                .prepare_cached(
+                    "SELECT seq, created_at FROM outbox
+                     WHERE state != 'pending' ORDER BY seq LIMIT 1",
+                )?
                 .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             // What is before the oldest message may have been sent and forgotten.

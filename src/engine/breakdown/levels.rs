@@ -63,7 +63,7 @@ impl Windows {
     /// Whether an instant is usual (0) or in the incident (1); none counts for neither.
     fn side(self, at: Timestamp) -> Option<usize> {
         if at > self.onset {
-            return (at >= self.since).then_some(1);
+            return (self.since <= at && at <= self.until).then_some(1);
         }
         let like = self.like[0] <= at && at <= self.like[1];
         (like || at > self.onset - BEFORE).then_some(0)

@@ -65,7 +65,8 @@ impl Engine {
             let open = self.state.incidents[place].is_open_to_naming(now);
             let rules = learned.as_ref().filter(|_| open);
             let named = rules.map(|rules| self.name(rules, place, &trouble, (block, slot)));
-            self.recognise(place, named.as_ref(), &standings);
+            let fresh = named.as_ref().filter(|_| !self.state.incidents[place].is_settled(now));
+            self.recognise(place, fresh, &standings);
             self.escalate(place, (&cautious, &planned), (block, slot), outcome);
             if let Some(diagnosis) = named {
                 self.state.incidents[place].consider(diagnosis, now);

@@ -129,6 +129,13 @@ impl Incident {
         !late || (self.explained_at().is_none() && now - self.opened <= UNCLEAR_TIME)
     }
 
+    /// Whether a clear cause was told and everything may be red by now: what it looks like then is
+    /// not what it looked like.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
+        told.is_some_and(|cause| cause != UNEXPLAINED) && self.is_late(now)
+    }
+
     /// Whether everything may be red by now.
     fn is_late(&self, now: Timestamp) -> bool {
         now - self.opened > NAMING_TIME

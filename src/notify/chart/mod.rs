@@ -37,7 +37,7 @@ pub enum Look {
     System,
     /// As [`Self::System`], on a page that has [`stylesheet`]: the picture carries none.
     Page,
-    /// The same for a phone: half as wide, with texts of the same size.
+    /// The same for a phone: little more than half as wide, with texts of the same size.
     Narrow,
 }
 

@@ -111,8 +111,8 @@ fn budget(alerts_left: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few and positive")]
     let left = alerts_left.max(0.0) as u64;
     match left {
-        0 => "no more alert this week".to_owned(),
-        left => format!("{} this week", counted(left, "more alert")),
+        0 => "spent for now; it fills again evenly over the week".to_owned(),
+        left => format!("{} at once", counted(left, "more alert")),
     }
 }
 

@@ -136,13 +136,17 @@ const UNITS: [&str; 27] = [
     "under", "usual", "about",
 ];
 
-/// A text without numbers, times, durations and their units. A name with a number in it stays.
+/// A text without numbers, times, durations and their units. A name with a number in it stays, and
+/// so do addresses and versions: a step about one of them is not that about another.
 fn unmeasured(text: &str) -> String {
     let bare =
         |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/').to_owned();
     let measures = |word: &&str| {
         let word = bare(word);
-        word.starts_with(|c: char| c.is_ascii_digit()) || UNITS.contains(&word.as_str())
+        let dots = word.matches('.').count();
+        let is_name = dots > 1 || (dots == 1 && word.contains(':'));
+        let is_number = word.starts_with(|c: char| c.is_ascii_digit()) && !is_name;
+        is_number || UNITS.contains(&word.as_str())
     };
     text.split_whitespace().filter(|word| !measures(word)).collect::<Vec<_>>().join(" ")
 }
@@ -153,6 +157,18 @@ mod tests {
 
     use super::*;
     use crate::notify::sample;
+
+    #[test]
+    fn numbers_are_left_out_and_names_stay() {
+        let same = |a, b| unmeasured(a) == unmeasured(b);
+        assert!(same(
+            "takes 315 ms (usual 221 ms) at 08:20 UTC",
+            "takes 1.2 s (usual 221 ms) at 9:05 UTC"
+        ));
+        assert!(!same("ask 10.0.3.7:8080", "ask 10.0.3.9:8080"));
+        assert!(!same("The new one is 2.3.1.", "The new one is 2.3.2."));
+        assert!(!same("restart web1.eu:80", "restart web2.eu:80"));
+    }
 
     #[test]
     fn ticks_stay_with_their_steps_when_the_advice_changes() {
