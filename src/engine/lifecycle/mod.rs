@@ -132,8 +132,12 @@ impl Incident {
     /// Whether a clear cause was told and everything may be red by now: what it looks like then is
     /// not what it looked like.
     pub fn is_settled(&self, now: Timestamp) -> bool {
-        let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
-        told.is_some_and(|cause| cause != UNEXPLAINED) && self.is_late(now)
+        self.named().is_some() && self.is_late(now)
+    }
+
+    /// The clear cause that was told last.
+    fn named(&self) -> Option<&str> {
+        self.told.as_ref()?.cause.as_deref().filter(|cause| *cause != UNEXPLAINED)
     }
 
     /// Whether everything may be red by now.
@@ -144,7 +148,7 @@ impl Incident {
     /// The service in which trouble began when a clear cause was told that lies in it. That it waits
     /// for another, or is waited for, is no such cause: it does not say why.
     pub fn explained_at(&self) -> Option<&str> {
-        let told = self.told.as_ref()?.cause.as_deref().filter(|cause| *cause != UNEXPLAINED)?;
+        let told = self.named()?;
         let lead = self.diagnosis.causes.first().filter(|lead| lead.id == told)?;
         lead.culprit.dependency().is_none().then_some(&self.diagnosis.trace.root)
     }
@@ -164,7 +168,7 @@ impl Incident {
             return;
         }
         let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
-        let unclear = told.is_none_or(|told| told == UNEXPLAINED);
+        let unclear = self.named().is_none();
         if let (Some(lead), Some(told)) = (diagnosis.causes.first(), told)
             && lead.id != told
         {
@@ -187,7 +191,7 @@ impl Incident {
             }
         } else {
             self.rival = None;
-            if !unclear && self.is_late(now) {
+            if self.is_settled(now) {
                 return;
             }
         }
