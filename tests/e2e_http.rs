@@ -17,16 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// A running daemon and the address of its API, which it logs.
 async fn run(home: &Home, earlier: usize) -> (Daemon, String) {
     let mut daemon = home.run(&[]);
-    let mut address = String::new();
-    daemon
-        .until(SOON, |log| {
-            let mut served = log.lines().filter(|line| line.contains("serving the API"));
-            let line = served.nth(earlier).unwrap_or_default();
-            let after = line.split_once("address=").map_or("", |(_, after)| after);
-            after.split_whitespace().next().unwrap_or_default().clone_into(&mut address);
-            !address.is_empty()
-        })
-        .await;
+    let address = daemon.address(earlier, SOON).await;
     (daemon, address)
 }
 

@@ -23,17 +23,8 @@ const EXAMPLES: &str = "15";
 
 /// The address that a daemon logs, once it is ready.
 async fn address(daemon: &mut e2e::Daemon) -> String {
-    let mut address = String::new();
-    daemon
-        .until(Duration::from_secs(60), |log| {
-            // The first was that of the rehearsal.
-            let line = log.lines().filter(|line| line.contains("serving the API")).nth(1);
-            let after = line.and_then(|line| line.split_once("address=")).map(|(_, after)| after);
-            let found = after.and_then(|after| after.split_whitespace().next()).unwrap_or_default();
-            found.clone_into(&mut address);
-            !address.is_empty()
-        })
-        .await;
+    // The first was that of the rehearsal.
+    let address = daemon.address(1, Duration::from_secs(60)).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ready = async {
         let ready = format!("http://{address}/-/ready");

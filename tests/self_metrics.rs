@@ -63,16 +63,7 @@ async fn get(url: &str) -> (u16, String) {
 /// A running daemon, once its API is served, and the address of that; so many ran before it.
 async fn run(home: &Home, earlier: usize) -> (Daemon, String) {
     let mut daemon = home.run(&[]);
-    let mut address = String::new();
-    daemon
-        .until(SOON, |log| {
-            let mut served = log.lines().filter(|line| line.contains("serving the API"));
-            let line = served.nth(earlier).unwrap_or_default();
-            let after = line.split_once("address=").map_or("", |(_, after)| after);
-            after.split_whitespace().next().unwrap_or_default().clone_into(&mut address);
-            !address.is_empty()
-        })
-        .await;
+    let address = daemon.address(earlier, SOON).await;
     (daemon, address)
 }
 

@@ -212,6 +212,20 @@ impl Daemon {
         assert!(held, "not within {within:?}: {}", self.log());
     }
 
+    /// The address of its API, which it logs; so many ran before it.
+    pub(crate) async fn address(&mut self, earlier: usize, within: Duration) -> String {
+        let mut address = String::new();
+        self.until(within, |log| {
+            let mut served = log.lines().filter(|line| line.contains("serving the API"));
+            let line = served.nth(earlier).unwrap_or_default();
+            let after = line.split_once("address=").map_or("", |(_, after)| after);
+            after.split_whitespace().next().unwrap_or_default().clone_into(&mut address);
+            !address.is_empty()
+        })
+        .await;
+        address
+    }
+
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
