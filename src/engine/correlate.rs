@@ -205,8 +205,12 @@ pub fn calls_among<'a>(tracks: impl Iterator<Item = &'a Tracked>) -> BTreeSet<St
 ///
 /// A pseudo-dependency without series of its own is reached through its callers' series, so it
 /// never stands here; `slow-dependency` names it by label.
+///
+/// `worse` is whom `start` calls with clearly worse latency or errors than usual, which it may do
+/// without any trouble of its own.
 pub fn root_of(
     start: (&str, Timestamp),
+    worse: &BTreeSet<String>,
     graph: &Graph,
     trouble: &BTreeMap<String, Trouble>,
 ) -> String {
@@ -223,6 +227,7 @@ pub fn root_of(
             .filter(|(callee_trouble, callee)| {
                 callee_trouble.onset <= onset + ROOT_LAG
                     || trouble.get(&at).is_some_and(|own| own.worse_calls.contains(*callee))
+                    || (at == start && worse.contains(*callee))
             })
             .map(|(trouble, callee)| (trouble.score, callee))
             .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
@@ -312,18 +317,27 @@ mod tests {
 
     #[test]
     fn the_root_is_in_trouble_without_a_callee_in_trouble() {
+        let none = BTreeSet::new();
         let all = [("web", 6.0, 0), ("checkout", 5.0, 0), ("payments", 4.0, 10)];
-        assert_eq!(root_of(("web", minute(0)), &shop(), &trouble(&all)), "payments");
+        assert_eq!(root_of(("web", minute(0)), &none, &shop(), &trouble(&all)), "payments");
         // Its callees are well: it is its own root, however loud its caller is.
         let own = [("web", 9.0, 0), ("checkout", 5.0, 0)];
-        assert_eq!(root_of(("web", minute(0)), &shop(), &trouble(&own)), "checkout");
+        assert_eq!(root_of(("web", minute(0)), &none, &shop(), &trouble(&own)), "checkout");
         // A callee that suffers an hour later is no root.
         let late = [("web", 6.0, 0), ("checkout", 5.0, 0), ("payments", 8.0, 60)];
-        assert_eq!(root_of(("web", minute(0)), &shop(), &trouble(&late)), "checkout");
+        assert_eq!(root_of(("web", minute(0)), &none, &shop(), &trouble(&late)), "checkout");
         // Unless the calls to it are what has become worse: then its onset was told too late.
         let mut worse = trouble(&late);
         worse.get_mut("checkout").unwrap().worse_calls.insert("payments".to_owned());
-        assert_eq!(root_of(("web", minute(0)), &shop(), &worse), "payments");
+        assert_eq!(root_of(("web", minute(0)), &none, &shop(), &worse), "payments");
+        // It may notice by its calls alone, long before.
+        let calls = [("checkout", 5.0, 115)];
+        let to_checkout = BTreeSet::from(["checkout".to_owned()]);
+        assert_eq!(root_of(("web", minute(0)), &none, &shop(), &trouble(&calls)), "web");
+        assert_eq!(
+            root_of(("web", minute(0)), &to_checkout, &shop(), &trouble(&calls)),
+            "checkout"
+        );
     }
 
     #[test]
@@ -368,7 +382,10 @@ mod tests {
         let mut graph = shop();
         graph.add("payments", "web");
         let all = [("web", 5.0, 0), ("checkout", 5.0, 0), ("payments", 5.0, 0)];
-        assert_eq!(root_of(("web", minute(0)), &graph, &trouble(&all)), "payments");
+        assert_eq!(
+            root_of(("web", minute(0)), &BTreeSet::new(), &graph, &trouble(&all)),
+            "payments"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Engine;
 use super::correlate::{Finding, NEIGHBOUR_MIN, Trouble};
 use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks};
 use super::grid::{block_of, block_start};
-use super::lifecycle::{Incident, Kind};
+use super::lifecycle::{Incident, Kind, Onset};
 use super::past::Pattern;
 use crate::rules::Rules;
 use crate::time::Timestamp;
@@ -93,8 +93,31 @@ impl Engine {
         members.insert(root.clone());
         let silent = incident.services.iter().filter(|_| incident.kind == Kind::Silence);
         let pattern = self.pattern_of(&findings, &silent.collect::<Vec<_>>(), at);
-        let onset_range = onset_hull(&findings, incident.range);
-        Place { root, members, findings, pattern, onset: incident.onset, onset_range }
+        let onset = self.onset_in(incident, &root, &findings, at);
+        let onset_range = onset_hull(&findings, onset.range);
+        Place { root, members, findings, pattern, onset: onset.at, onset_range }
+    }
+
+    /// When the trouble of a service began, as far as anything about it moved clearly: what opened
+    /// the incident may have been noise elsewhere, hours before.
+    fn onset_in(
+        &self,
+        incident: &Incident,
+        root: &str,
+        findings: &[Finding],
+        at: (i64, u16),
+    ) -> Onset {
+        let about = |f: &&Finding| {
+            let series = &self.state.tracks.all[f.place].series;
+            series.service == root || series.dependency.as_deref() == Some(root)
+        };
+        let of_root: Vec<Finding> = findings.iter().filter(about).cloned().collect();
+        let clear = of_root.first().is_some_and(|strongest| strongest.score >= NEIGHBOUR_MIN);
+        if incident.kind == Kind::Drift && clear {
+            Onset::of(&of_root, block_start(at.0 + 1))
+        } else {
+            Onset { at: incident.onset, range: incident.range }
+        }
     }
 
     /// Everything that a diagnosis looks at.

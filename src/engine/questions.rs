@@ -58,7 +58,7 @@ impl Engine {
                 }
                 let signals = self.worth_asking(service, at, &rules.signals);
                 let (service, onset) = (service.clone(), incident.onset);
-                topics.push(Topic { service, onset, incident: Some(incident.opened), signals });
+                topics.push(Topic { service, onset, incident: Some(incident.sought), signals });
             }
         }
         let mut near: Vec<(&String, f64)> = standings

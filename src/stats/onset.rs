@@ -39,6 +39,10 @@ const LARGE_SURE: f64 = 12.0;
 /// steady drift is worth 1.25 σ a block on its way from one allowance to the other.
 const BEFORE_LARGE_MAX: f64 = 0.5;
 
+/// What has been worse than usual for so long that the sum is full, but by no more than this in σ
+/// over the last hours, was noise as well: half of what belongs to a large step.
+const LEVEL_BEFORE_LARGE_MAX: f64 = ALLOWANCE_LARGE / 2.0;
+
 /// How many candidates for the earliest onset are remembered.
 const CANDIDATES_MAX: usize = 32;
 
@@ -55,7 +59,8 @@ const CANDIDATES_MORE: usize = 4;
 ///
 /// That step is too small an allowance for a large one: noise that was a little high before it is
 /// taken for its beginning. A second sum, with an allowance of 3 σ, sees where a large step began;
-/// it counts where what rose before it was worth no more than noise.
+/// it counts where what rose before it was worth no more than noise. Where the first sum is full,
+/// the level of the last hours before tells whether it was.
 ///
 /// A slow drift begins before it is worth half a σ a block, and [`Onset::since`] is then late. The
 /// range reaches back to where the drift would have begun had it been steady.
@@ -95,19 +100,23 @@ struct Large {
     since: Option<i32>,
     /// The first sum before that block.
     before: f32,
+    /// What stood for the last hours before that block, in σ.
+    level: f32,
     /// The highest that the second sum has been since.
     peak: f32,
 }
 
 impl Large {
-    /// Takes one block; `before` is the first sum without it.
-    fn update(&mut self, x: f64, before: f64, block: i64) {
+    /// Takes one block; `before` is the first sum without it, `level` what stood before it.
+    fn update(&mut self, x: f64, (before, level): (f64, f64), block: i64) {
         let sum = (f64::from(self.c) + x - ALLOWANCE_LARGE).clamp(0.0, EVIDENCE_MAX);
         let begins = sum > 0.0 && self.c <= 0.0;
         #[expect(clippy::cast_possible_truncation, reason = "documented on the struct")]
-        let (sum, before) = (sum as f32, before as f32);
+        let (sum, before, level) = (sum as f32, before as f32, level as f32);
         if begins && f64::from(self.peak) < LARGE_SURE {
             (self.since, self.before, self.peak) = (Some(narrow(block)), before, 0.0);
+            // What is not known was no noise, and is equal to itself.
+            self.level = if level.is_finite() { level } else { f32::MAX };
         }
         self.c = sum;
         self.peak = self.peak.max(sum);
@@ -117,16 +126,21 @@ impl Large {
     fn step(&self, since: i64) -> Option<i64> {
         let at = i64::from(self.since?);
         let before = f64::from(self.before);
-        let noise = before < EVIDENCE_MAX && before <= BEFORE_LARGE_MAX * (at - since) as f64;
+        let noise = if before < EVIDENCE_MAX {
+            before <= BEFORE_LARGE_MAX * (at - since) as f64
+        } else {
+            f64::from(self.level) <= LEVEL_BEFORE_LARGE_MAX
+        };
         (noise && f64::from(self.peak) >= LARGE_MIN).then_some(at)
     }
 }
 
 impl Onset {
-    /// Takes one block: `x` is how much worse than usual it was, in σ.
+    /// Takes one block: `x` is how much worse than usual it was, `level` the mean of that over the
+    /// last hours before it, both in σ; a level that is not finite is not known.
     ///
     /// Values that are not finite change nothing. Blocks are expected in order.
-    pub fn update(&mut self, x: f64, block: i64) {
+    pub fn update(&mut self, x: f64, level: f64, block: i64) {
         if !x.is_finite() {
             return;
         }
@@ -134,7 +148,7 @@ impl Onset {
             self.near = number(block);
         }
         if self.large.is_some() || x > ALLOWANCE_LARGE {
-            self.large.get_or_insert_default().update(x, self.c, block);
+            self.large.get_or_insert_default().update(x, (self.c, level), block);
         }
         let sum = (self.c + x - ALLOWANCE).min(EVIDENCE_MAX);
         if sum > 0.0 {
@@ -237,7 +251,7 @@ mod tests {
     fn after(values: impl IntoIterator<Item = f64>) -> Onset {
         let mut onset = Onset::default();
         for (block, x) in (100..).zip(values) {
-            onset.update(x, block);
+            onset.update(x, f64::NAN, block);
         }
         onset
     }
@@ -285,6 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn what_wandered_for_a_day_before_a_large_step_is_not_its_beginning() {
+        let stepped = |level: f64| {
+            let mut onset = Onset::default();
+            for block in 0..288 {
+                onset.update(level, level, block);
+            }
+            for block in 288..294 {
+                onset.update(6.0, level, block);
+            }
+            onset.since()
+        };
+        assert_eq!(stepped(0.8), Some(288));
+        assert_eq!(stepped(2.0), Some(0));
+    }
+
+    #[test]
     fn a_ramp_begins_where_it_begins_and_not_where_it_is_large() {
         for slope in [0.1, 0.2, 0.5] {
             let ramp = (0..60).map(|block| (slope * f64::from(block)).min(6.0));
@@ -300,10 +330,10 @@ mod tests {
     fn missing_values_change_nothing_and_the_state_stays_small() {
         let mut onset = after([1.0, 2.0]);
         let before = onset.clone();
-        onset.update(f64::NAN, 200);
+        onset.update(f64::NAN, 0.0, 200);
         assert_eq!(onset, before);
         for block in 0..10_000 {
-            onset.update(0.4999, block);
+            onset.update(0.4999, 0.0, block);
         }
         assert!(onset.candidates.len() <= CANDIDATES_MAX);
         onset.reset();

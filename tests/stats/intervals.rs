@@ -15,7 +15,8 @@ fn onset_coverage(memory: f64, shape: impl Fn(f64) -> f64) -> f64 {
         for block in 0..1500_i64 {
             ar = memory * ar + (1.0 - memory * memory).sqrt() * random.normal();
             let moved = block >= start;
-            onset.update(ar + if moved { shape((block - start) as f64) } else { 0.0 }, block);
+            let x = ar + if moved { shape((block - start) as f64) } else { 0.0 };
+            onset.update(x, f64::NAN, block);
             if moved && onset.evidence() > 30.0 {
                 break;
             }
@@ -54,7 +55,7 @@ fn onset_errors(memory: f64, shape: impl Fn(f64) -> f64) -> [f64; 3] {
         for block in 0..start + 18 {
             ar = memory * ar + (1.0 - memory * memory).sqrt() * random.normal();
             let moved = if block >= start { shape((block - start) as f64) } else { 0.0 };
-            onset.update((ar + moved).clamp(-6.0, 6.0), block);
+            onset.update((ar + moved).clamp(-6.0, 6.0), f64::NAN, block);
         }
         let (first, last) = onset.range().unwrap();
         held += i32::from(first <= start && start <= last);

@@ -71,7 +71,7 @@ proptest! {
         }
         let mut onset = Onset::default();
         for (&x, block) in values.iter().zip(0..) {
-            onset.update(x, block);
+            onset.update(x, f64::NAN, block);
         }
         onset.range();
     }
@@ -212,7 +212,7 @@ proptest! {
         let (mut bank, mut onset) = (Bank::default(), Onset::default());
         for (&x, block) in values.iter().zip(0..) {
             bank.update(x);
-            onset.update(x, block);
+            onset.update(x, f64::NAN, block);
         }
         let bytes = postcard::to_stdvec(&(&profile, &bank, &onset)).unwrap();
         let back: (PackedProfile, Bank, Onset) = postcard::from_bytes(&bytes).unwrap();

@@ -65,7 +65,8 @@ struct Subject {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Asked {
     at: Timestamp,
-    /// When the incident opened for which it was asked; none if it was not yet one.
+    /// Since when the cause was looked for of the incident for which it was asked; none if it was
+    /// not yet one.
     incident: Option<Timestamp>,
     /// How often it was asked for that.
     times: u32,
@@ -113,7 +114,7 @@ pub struct Topic<'a> {
     pub service: String,
     /// When its trouble began.
     pub onset: Timestamp,
-    /// When the incident opened; none while there is none.
+    /// Since when the incident's cause is looked for; none while there is no incident.
     pub incident: Option<Timestamp>,
     /// What to ask about, in this order.
     pub signals: Vec<&'a Signal>,

@@ -18,6 +18,11 @@ const VALID_MIN: u32 = 3;
 /// A gap longer than this fades the memory of what was before: two hours.
 const GAP_BLOCKS: i64 = 24;
 
+/// The scale at which growth is seen: half an hour.
+const NEW_SCALE: usize = 1;
+/// What has grown stands at least so many times as high over half an hour as over four.
+const GROWN_RATIO: f64 = 1.5;
+
 /// The unadjusted score must be this many times the threshold: load explains most of what it sees
 /// (METHODS 8.10).
 pub const UNADJUSTED_RATIO: f64 = 1.6;
@@ -105,6 +110,10 @@ impl Drift {
             (self.up, self.down) = (Onset::default(), Onset::default());
         }
         let z = residual.standard(sds[0]);
+        let level = match residual {
+            Residual::Level(_) => self.bank.difference(SCALES - 1),
+            Residual::Count { .. } => f64::NAN,
+        };
         match residual {
             Residual::Level(_) => {
                 let slow = self.bank.slow();
@@ -127,8 +136,8 @@ impl Drift {
             }
         }
         let moved = z - self.bank.slow();
-        self.up.update(moved, block);
-        self.down.update(-moved, block);
+        self.up.update(moved, level, block);
+        self.down.update(-moved, -level, block);
         self.residual = Some(narrow(z));
         self.last = NonZeroI64::new(block);
         self.valid = self.valid.saturating_add(1);
@@ -192,6 +201,13 @@ impl Drift {
     /// How far the level has moved at a scale, in standard units of a block.
     pub fn shift(&self, scale: usize) -> f64 {
         self.bank.difference(scale)
+    }
+
+    /// Whether what moved has moved clearly further within the last hours; events are too few to
+    /// say.
+    pub fn has_grown(&self) -> Option<bool> {
+        let [new, old] = [NEW_SCALE, SCALES - 1].map(|scale| self.shift(scale).abs());
+        (!self.counts_events()).then_some(new >= GROWN_RATIO * old)
     }
 
     /// The mean value at a scale, where events are counted: they are capped before they are
@@ -259,5 +275,37 @@ pub fn toward(worse: Worse, score: f64) -> f64 {
         Worse::Up => score,
         Worse::Down => -score,
         Worse::Either => score.abs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A series that stood at these levels, in σ, for so many blocks each.
+    fn stood(levels: &[(f64, i64)]) -> Drift {
+        let blocks = levels.iter().flat_map(|&(level, blocks)| (0..blocks).map(move |_| level));
+        let mut drift = Drift::default();
+        for (block, level) in (1..).zip(blocks) {
+            drift.update(block, Some(Residual::Level(level)), &[1.0; SCALES]);
+        }
+        drift
+    }
+
+    #[test]
+    fn what_stands_for_long_has_not_grown_and_a_step_on_top_has() {
+        assert_eq!(stood(&[(0.0, 2016), (2.0, 96)]).has_grown(), Some(false));
+        assert_eq!(stood(&[(0.0, 2016), (2.0, 96), (5.0, 12)]).has_grown(), Some(true));
+        assert_eq!(stood(&[(0.0, 2016), (-2.0, 96), (-5.0, 12)]).has_grown(), Some(true));
+        // It falls back.
+        assert_eq!(stood(&[(0.0, 2016), (5.0, 96), (2.0, 12)]).has_grown(), Some(false));
+    }
+
+    #[test]
+    fn a_large_step_on_what_wandered_begins_with_the_step() {
+        let stepped = stood(&[(0.0, 2016), (1.2, 144), (6.0, 4)]);
+        assert_eq!(stepped.onset(Direction::Up).map(|onset| onset.at), Some(2016 + 144 + 1));
+        let crept = stood(&[(0.0, 2016), (2.5, 144), (6.0, 4)]);
+        assert_eq!(crept.onset(Direction::Up).map(|onset| onset.at), Some(2017));
     }
 }

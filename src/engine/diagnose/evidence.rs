@@ -135,7 +135,12 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
     let unit = scene.rules.signals[strongest.tracked.signal].unit.as_deref();
     let now = format::optional(scene.stands_at(strongest.tracked), unit);
     let name = describe(strongest.tracked);
-    Looked::new(None, format!("{name} moved too little to say: {now}"))
+    let text = if scene.is_older(strongest.tracked) {
+        format!("{name} has stood at {now} since long before")
+    } else {
+        format!("{name} moved too little to say: {now}")
+    };
+    Looked::new(None, text)
 }
 
 /// A role that cannot be judged now: nobody measures it, or it fell silent.

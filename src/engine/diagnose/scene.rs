@@ -9,7 +9,7 @@ use crate::engine::breakdown::Breakdowns;
 use crate::engine::changes;
 use crate::engine::correlate::{Finding, Graph, NEIGHBOUR_MIN, Trouble};
 use crate::engine::detect::drift::Direction;
-use crate::engine::grid::WallClock;
+use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
 use crate::engine::track::Tracked;
@@ -17,7 +17,7 @@ use crate::engine::vote::matters;
 use crate::format;
 use crate::rules::{Role, Rules};
 use crate::series::Change;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// From this score on (either way) a role is in another state than normal (METHODS 2.9).
 pub(crate) const MOVED_MIN: f64 = 2.0;
@@ -27,6 +27,9 @@ pub(crate) const NORMAL_MAX: f64 = 1.0;
 const UNSURE: f64 = 1.5;
 /// From this score on a move is a fact, however small.
 const SURE_MIN: f64 = 4.0;
+/// A move that began so long before the incident and stands still is another story: noise wanders,
+/// and levels stay where a release left them.
+const EARLIER_MIN: Span = Span::from_hours(6);
 /// Roles in which a caller or a person feels trouble.
 pub(crate) const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
 /// What was checked is told in at most this many lines.
@@ -139,8 +142,20 @@ impl<'a> Scene<'a> {
         let faint = score.abs() >= MOVED_MIN && !sure;
         // Hardly significant, and smaller than anybody cares about: not known.
         let small = faint && !self.matters(tracked);
-        let score = if small { score.signum() * UNSURE } else { score };
+        let doubtful = small || self.is_older(tracked);
+        let score = if doubtful { score.signum() * UNSURE } else { score };
         Some(Seen { tracked, score })
+    }
+
+    /// Whether a series has moved, but long before the incident, and has not moved further since.
+    pub(crate) fn is_older(&self, tracked: &Tracked) -> bool {
+        let Some(score) = tracked.drift.state_score().filter(|s| s.abs() >= MOVED_MIN) else {
+            return false;
+        };
+        let way = if score >= 0.0 { Direction::Up } else { Direction::Down };
+        let began = tracked.drift.onset(way).map(|onset| block_start(onset.at));
+        began.is_some_and(|at| at + EARLIER_MIN < self.onset)
+            && tracked.drift.has_grown() != Some(true)
     }
 
     /// Whether anybody cares about a series' move.
@@ -196,9 +211,7 @@ impl<'a> Scene<'a> {
         let seen = self.strongest(view, role).filter(|seen| seen.score.abs() >= MOVED_MIN)?;
         let way = if seen.score >= 0.0 { Direction::Up } else { Direction::Down };
         let estimate = seen.tracked.drift.onset(way)?;
-        Some(
-            [estimate.earliest, estimate.at, estimate.latest].map(crate::engine::grid::block_start),
-        )
+        Some([estimate.earliest, estimate.at, estimate.latest].map(block_start))
     }
 
     /// Where the onset most likely lies: the narrowest range of a clear finding that holds it.

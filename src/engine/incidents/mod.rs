@@ -231,7 +231,7 @@ impl Engine {
             // it is the calls to the troubled service that have become worse.
             let moved = found.iter().map(|finding| &self.state.tracks.all[finding.place]);
             let suffers_from = calls_among(moved);
-            let root = root_of((name, onset.at), &self.state.graph, trouble);
+            let root = root_of((name, onset.at), &suffers_from, &self.state.graph, trouble);
             let joined = self.state.incidents.iter_mut().rev().find(|incident| {
                 let related = incident.services.iter().any(|s| family.contains(s));
                 let same = incident.is_near(&onset)
@@ -241,6 +241,9 @@ impl Engine {
             });
             if let Some(incident) = joined {
                 incident.services.insert(name.clone());
+                if !incident.is_near(&onset) {
+                    incident.seek(now);
+                }
                 let incident = incident.id.clone();
                 outcome.report.silences.push((name.clone(), Silence::Joined { incident }));
             } else if !full {
@@ -353,6 +356,7 @@ impl Engine {
                 let charge = self.count(&first, Counted::Alert);
                 self.state.incidents[place].charges[1] = Some(charge);
             }
+            self.state.incidents[place].seek(block_start(at.0 + 1));
             self.state.incidents[place].raise(wanted);
         } else {
             outcome.report.silences.push((id, Silence::HeldByBudget { ratio }));
@@ -395,8 +399,12 @@ impl Engine {
     ) -> String {
         match (incident.kind, found.first()) {
             (Kind::Drift, Some(strongest)) => {
-                let start = &self.state.tracks.all[strongest.place].series.service;
-                root_of((start, strongest.onset), &self.state.graph, trouble)
+                let tracks = &self.state.tracks.all;
+                let start = &tracks[strongest.place].series.service;
+                let clear = found.iter().filter(|finding| finding.score >= NEIGHBOUR_MIN);
+                let own = clear.map(|f| &tracks[f.place]).filter(|t| t.series.service == *start);
+                let worse = calls_among(own);
+                root_of((start, strongest.onset), &worse, &self.state.graph, trouble)
             }
             _ => incident.service.clone(),
         }

@@ -14,7 +14,7 @@ use crate::series::stable_hash;
 use crate::stats::tail::QUIET_BLOCKS;
 use crate::time::{Span, Timestamp};
 
-/// A clear cause is named from what is known in this time after the incident opened; later,
+/// A clear cause is named from what is known in this time after the incident opened or grew; later,
 /// everything is red (METHODS 8.12).
 const NAMING_TIME: Span = Span::from_mins(30);
 /// As long as no cause is clear, or it is only clear who is waited for, one may still become so: slow
@@ -50,6 +50,9 @@ pub struct Incident {
     pub kind: Kind,
     /// The tick that opened it.
     pub opened: Timestamp,
+    /// Since when its cause is looked for: the tick that opened it, or the newest at which it
+    /// clearly grew while nobody knew why.
+    pub sought: Timestamp,
     /// The service that the alert names.
     pub service: String,
     /// Services in it.
@@ -95,6 +98,7 @@ impl Incident {
             id: id_of(kind, service, [onset.at, now]),
             kind,
             opened: now,
+            sought: now,
             service: service.to_owned(),
             services: BTreeSet::from([service.to_owned()]),
             onset: onset.at,
@@ -126,7 +130,7 @@ impl Incident {
     /// needs to be made.
     pub fn is_open_to_naming(&self, now: Timestamp) -> bool {
         let late = self.told.is_some() && self.is_late(now);
-        !late || (self.explained_at().is_none() && now - self.opened <= UNCLEAR_TIME)
+        !late || (self.explained_at().is_none() && now - self.sought <= UNCLEAR_TIME)
     }
 
     /// Whether a clear cause was told and everything may be red by now: what it looks like then is
@@ -142,7 +146,7 @@ impl Incident {
 
     /// Whether everything may be red by now.
     fn is_late(&self, now: Timestamp) -> bool {
-        now - self.opened > NAMING_TIME
+        now - self.sought > NAMING_TIME
     }
 
     /// The service in which trouble began when a clear cause was told that lies in it. That it waits
@@ -200,6 +204,14 @@ impl Incident {
             self.services.insert(diagnosis.service.clone());
         }
         self.diagnosis = diagnosis;
+    }
+
+    /// It clearly grew. As long as nobody knows why, its cause is looked for anew: what opened it
+    /// may have been noise or small, and this is what it will be remembered for.
+    pub fn seek(&mut self, now: Timestamp) {
+        if self.explained_at().is_none() {
+            self.sought = now;
+        }
     }
 
     /// Raises the severity; it never falls while the incident lasts.

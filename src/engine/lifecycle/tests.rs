@@ -62,6 +62,28 @@ fn an_unclear_incident_may_become_clear_later() {
 }
 
 #[test]
+fn what_grows_while_nobody_knows_why_is_named_anew() {
+    let clear = || diagnosis(&[("time-boundary", 0.9)]);
+    let told = |cause: &str| {
+        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
+        incident.consider(diagnosis(&[(cause, 0.6)]), at(30));
+        assert_eq!(incident.tell(), Some(State::Firing));
+        assert!(!incident.is_open_to_naming(at(600)));
+        incident
+    };
+    let mut unclear = told(UNEXPLAINED);
+    unclear.seek(at(600));
+    for minute in [605, 610, 615] {
+        assert!(unclear.is_open_to_naming(at(minute)));
+        unclear.consider(clear(), at(minute));
+    }
+    assert_eq!(unclear.tell(), Some(State::Updated));
+    let mut known = told("pool-exhaustion");
+    known.seek(at(600));
+    assert!(!known.is_open_to_naming(at(605)), "what is known stays");
+}
+
+#[test]
 fn a_cause_that_leads_every_other_block_is_not_clear() {
     let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
     for minute in (30..90).step_by(10) {
