@@ -15,7 +15,8 @@ pub fn value(value: f64, unit: Option<&str>) -> String {
 }
 
 /// Two values that are read side by side, both in the unit that fits the larger: `1.2 s` and
-/// `0.34 s`, `3.83 per minute` and `0.0087 per minute`.
+/// `0.34 s`. Of rates that are far apart each is told for its own time: `3.83 per minute` and
+/// `0.522 per hour`.
 pub fn pair(values: [f64; 2], unit: Option<&str>) -> [String; 2] {
     let [one, other] = values.map(f64::abs);
     let by = if one.is_finite() && other.is_finite() { one.max(other) } else { one.min(other) };
@@ -229,12 +230,15 @@ const RATE_MIN: f64 = 0.1;
 const SMALL: f64 = 1e-3;
 
 /// Events over the shortest period in which a rate of `by` events a second is a number that people
-/// read; far smaller ones beside it are told by a bound.
+/// read; far smaller ones beside it over a longer one.
 fn rate(value: f64, by: f64) -> (String, Period) {
     let fits = |period: &&Period| by == 0.0 || by.abs() * period.seconds >= RATE_MIN;
     let [.., longest] = PERIODS;
     let period = *PERIODS.iter().find(fits).unwrap_or(&longest);
     let number = value * period.seconds;
+    if (value - by).abs() > 0.0 && number != 0.0 && number.abs() < RATE_MIN {
+        return rate(value, value);
+    }
     let text = if number > 0.0 && number < SMALL {
         format!("under {}", plain(SMALL))
     } else {
