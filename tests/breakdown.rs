@@ -201,7 +201,7 @@ fn answers_that_fail_or_never_come_delay_nothing() {
     assert!(!unanswered.alerts.is_empty());
     assert_eq!(told(&unanswered.alerts), told(&failed.alerts));
     let firing = &failed.alerts[0];
-    let line = "nothing is known by tenant: it could not be looked up (no answer within 5s)";
+    let line = "cannot be split by tenant: it could not be looked up (no answer within 5s)";
     let unknown = &firing.causes[0].unknown;
     assert_eq!(unknown.iter().filter(|told| *told == line).count(), 1, "{unknown:?}");
     assert!(
@@ -217,7 +217,7 @@ fn answers_that_fail_or_never_come_delay_nothing() {
 fn what_no_query_gives_is_not_known_and_not_normal() {
     let empty = |_: &Question| Ok(Vec::new());
     let firing = Run::new().hours(36, Some(&empty)).alerts.remove(0);
-    let line = "nothing is known by tenant: no query gives it";
+    let line = "cannot be split by tenant: no query gives it";
     let unknown = &firing.causes[0].unknown;
     assert_eq!(unknown.iter().filter(|told| *told == line).count(), 1, "{unknown:?}");
     assert!(!firing.checked.iter().any(|told| told.contains("tenant")), "{:?}", firing.checked);

@@ -97,6 +97,10 @@ fn rich() -> Value {
         "roles": by_role(&signal),
         "levels": by_role(&|role| json!(format!("{role} of checkout: 412 ms, as usual"))),
         "queries": by_role(&|role| json!(format!("max by (service) (lab_{role})"))),
+        "splits": by_role(&|role| json!({
+            "label": "tenant", "query": format!("sum by (tenant) (lab_{role})"),
+            "one": format!("sum by (tenant) (lab_{role}{{tenant=\"acme\"}})"),
+        })),
         "seen_before": "the same pattern was seen at 2026-02-11 03:10 UTC, lasted 2h10m",
     })
 }
@@ -106,7 +110,7 @@ fn bare() -> Value {
     json!({
         "service": "checkout", "culprit": "checkout", "dependency": "", "label": "", "value": "",
         "since": "02:12 UTC", "ago": "3h10m", "peer": "", "services": ["checkout"], "signals": [],
-        "changes": [], "roles": {}, "levels": {}, "queries": {}, "seen_before": "",
+        "changes": [], "roles": {}, "levels": {}, "queries": {}, "splits": {}, "seen_before": "",
     })
 }
 

@@ -160,7 +160,7 @@ async fn the_tenant_that_grew_is_named_by_every_backend_live_and_in_a_replay() {
     assert_eq!(named, ("work", "tenant", "acme"));
     assert!((0.05..0.15).contains(&value.usual_share), "{value:?}");
     assert!(value.share > 1.5 * value.usual_share, "{value:?}");
-    let line = "nothing is known by zone: there is one value alone";
+    let line = "cannot be split by zone: there is one value alone";
     let unknown: Vec<&String> = firing.causes.iter().flat_map(|cause| &cause.unknown).collect();
     assert!(unknown.iter().any(|told| told.as_str() == line), "{unknown:?}");
     assert!(!firing.checked.iter().any(|told| told.contains("zone")), "{:?}", firing.checked);

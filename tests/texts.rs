@@ -26,7 +26,7 @@ fn start() -> Timestamp {
 
 /// Signal, service, whom it calls, usual level, and what the trouble multiplies it by. What moves
 /// the most is the caller's.
-const SERIES: [(&str, &str, Option<&str>, f64, f64); 8] = [
+const SERIES: [(&str, &str, Option<&str>, f64, f64); 9] = [
     ("p99", "shop", None, 0.3, 1.4),
     ("p99", "web", None, 0.5, 1.0),
     ("failed", "shop", None, 0.01, 1.0),
@@ -35,6 +35,7 @@ const SERIES: [(&str, &str, Option<&str>, f64, f64); 8] = [
     ("calls", "web", Some("shop"), 0.3, 1.4),
     ("sent", "shop", Some("bank"), 36.0, 1.0),
     ("garbage", "shop", None, 0.01, 1.0),
+    ("refused", "shop", Some("bank"), 0.36, 3.0),
 ];
 
 fn cause(id: &str, likely: f64, steps: Steps) -> Cause {
@@ -53,13 +54,15 @@ fn cause(id: &str, likely: f64, steps: Steps) -> Cause {
 fn rules() -> Rules {
     let signal = |name: &str, role, unit: &str| Signal {
         unit: Some(unit.to_owned()),
-        dependency: matches!(role, Role::DependencyLatency | Role::Attempts)
+        dependency: matches!(role, Role::DependencyLatency | Role::Attempts | Role::Throttled)
             .then(|| "server".to_owned()),
         ..Signal::plain(name, role)
     };
     let first_ten_minutes = [
         "Processor: {{ roles.cpu.now }} (usual {{ roles.cpu.expected }}).",
         "Calls: {{ levels.attempts }}.",
+        "Query: `{{ queries.cpu }}`, `{{ queries.throttled }}`.",
+        "Refused: {{ roles.throttled.share }} of the calls made.",
     ];
     let first_ten_minutes = first_ten_minutes.map(str::to_owned).to_vec();
     let calls = |names: &[&str]| Service {
@@ -74,6 +77,7 @@ fn rules() -> Rules {
             signal("calls", Role::DependencyLatency, "seconds"),
             signal("sent", Role::Attempts, "per second"),
             signal("garbage", Role::Gc, "ratio"),
+            signal("refused", Role::Throttled, "per second"),
         ],
         causes: vec![
             cause("shortage", 0.98, Steps { first_ten_minutes, ..Steps::default() }),
@@ -154,6 +158,23 @@ fn a_step_can_tell_what_did_not_move() {
     let step = &told().steps.first_ten_minutes[1];
     assert!(step.starts_with("Calls: attempts of shop to bank: 3"), "{step}");
     assert!(step.ends_with(" per second, as usual."), "{step}");
+}
+
+#[test]
+fn a_step_asks_for_the_rows_of_the_culprit() {
+    let step = &told().steps.first_ten_minutes[2];
+    let queries = r#"`processor{service="shop"}`, `refused{server="bank",service="shop"}`"#;
+    assert_eq!(*step, format!("Query: {queries}."));
+}
+
+#[test]
+fn calls_that_are_counted_are_a_share_of_those_made() {
+    let alert = told();
+    let share = signal(alert, "shop", "refused").share_of_calls.unwrap();
+    assert!((0.02..0.05).contains(&share), "three times one percent: {share}");
+    let step = &alert.steps.first_ten_minutes[3];
+    assert_eq!(*step, format!("Refused: {} of the calls made.", format::share(share)));
+    assert_eq!(signal(alert, "shop", "p99").share_of_calls, None);
 }
 
 #[test]

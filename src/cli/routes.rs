@@ -265,6 +265,8 @@ fn made_up(config: &Config, args: &RoutesArgs, at: Timestamp) -> Result<Alert, F
         now: None,
         expected: None,
         unit: None,
+        peer: None,
+        share_of_calls: None,
         p_value: 1.0,
     };
     let signals = if signal.is_empty() { &any[..] } else { signal };

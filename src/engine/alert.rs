@@ -165,6 +165,13 @@ pub struct MovedSignal {
     pub expected: Option<f64>,
     /// Unit for people.
     pub unit: Option<String>,
+    /// Where one of several interchangeable peers is apart: its name. `expected` is then what the
+    /// others stand at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Where `now` counts some of the calls that are made: how many of all, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_of_calls: Option<f64>,
     /// Chance of a score this high on a normal day, 0 to 1.
     pub p_value: f64,
 }
@@ -200,6 +207,12 @@ pub struct Forecast {
 pub struct BreakdownValue {
     /// Which signal.
     pub signal: String,
+    /// Of which service; empty in alerts of older versions.
+    #[serde(default)]
+    pub service: String,
+    /// What is divided, in words: `traffic`, `time spent`; empty in alerts of older versions.
+    #[serde(default)]
+    pub of: String,
     /// Which label.
     pub label: String,
     /// Which value.

@@ -9,6 +9,7 @@ use super::breakdown::NOTHING_KNOWN;
 use super::changes;
 use super::correlate::Finding;
 use super::detect::drift::Direction;
+use super::diagnose::{query_of, share_of_calls};
 use super::forecast::forecast;
 use super::grid::block_start;
 use super::lifecycle::{Incident, Kind};
@@ -91,6 +92,8 @@ impl Engine {
         let load = service.map_or(Load::USUAL, |s| s.load_at(&self.state.tracks.all, at.0, at.1));
         let described = self.described(tracked, at.0);
         let now = tracked.events(load).or(described.now);
+        let tracks = &self.state.tracks.all;
+        let share = |now| share_of_calls(&self.rules, tracks, (tracked, now), at.0);
         let usual = MovedSignal { now, expected, ..described };
         MovedSignal {
             direction: match finding.direction {
@@ -98,6 +101,7 @@ impl Engine {
                 Direction::Down => "down".to_owned(),
             },
             onset: finding.onset,
+            share_of_calls: now.and_then(share),
             p_value: finding.p_value,
             ..self.among_peers(tracked, usual)
         }
@@ -108,6 +112,7 @@ impl Engine {
         let label = self.rules.signals[tracked.signal].peer.as_ref();
         if let Some((farthest, label)) = tracked.farthest().zip(label) {
             told.labels.insert(label.clone(), farthest.peer.clone());
+            told.peer = Some(farthest.peer.clone());
             told.now = Some(farthest.value);
             told.expected = Some(farthest.others);
         }
@@ -140,6 +145,8 @@ impl Engine {
             now: now.is_finite().then_some(now),
             expected: None,
             unit: self.rules.signals[tracked.signal].unit.clone(),
+            peer: None,
+            share_of_calls: None,
             p_value: 0.0,
         }
     }
@@ -175,7 +182,7 @@ impl Engine {
         }
         if let (Some(source), Some(finding)) = (&self.settings.source_url, found.first()) {
             let tracked = &self.state.tracks.all[finding.place];
-            let query = in_address(&self.rules.signals[tracked.signal].query);
+            let query = in_address(&query_of(&self.rules, tracked));
             links.insert("query".to_owned(), format!("{source}/graph?g0.expr={query}&g0.tab=0"));
         }
         links

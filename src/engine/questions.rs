@@ -125,6 +125,8 @@ impl Engine {
             .into_iter()
             .map(|(known, dominant)| BreakdownValue {
                 signal: known.question.signal.clone(),
+                service: known.question.service.clone(),
+                of: self.divided(&known.question.signal).to_owned(),
                 label: known.question.label.clone(),
                 value: dominant.value.clone(),
                 share: dominant.share,
@@ -137,8 +139,7 @@ impl Engine {
     pub(super) fn unexplaining(&self, incident: &Incident) -> Vec<String> {
         let lines = self.known_about(incident).filter_map(|known| {
             let Question { signal, service, label, .. } = &known.question;
-            let rule = self.rules.signals.iter().find(|rule| rule.name == *signal)?;
-            let what = rule.divided();
+            let what = self.divided(signal);
             let division = known.division.as_ref().ok().filter(|d| d.explaining.is_empty())?;
             let count = division.values;
             let values = if count == 1 { "value" } else { "values" };
@@ -147,6 +148,12 @@ impl Engine {
             ))
         });
         lines.take(LINES_MAX).collect()
+    }
+
+    /// What is divided among the label values of a signal, in words.
+    fn divided<'a>(&'a self, signal: &'a str) -> &'a str {
+        let rule = self.rules.signals.iter().find(|rule| rule.name == signal);
+        rule.map_or(signal, Signal::divided)
     }
 
     /// By which labels nothing is known of an incident.

@@ -151,6 +151,8 @@ impl Engine {
             (false, false) => Rank::Usual,
         };
         let unit = signal.unit.as_deref();
+        // What has moved is told as in the alert's signals and evidence.
+        let now = tracked.events(load).filter(|_| rank == Rank::Moved).unwrap_or(now);
         let what = format!("{} of {name}", tracked.role.words());
         let expected = service.expected(tracks, tracked, (block, slot));
         let text = match expected.filter(|_| rank != Rank::Usual) {
@@ -158,7 +160,7 @@ impl Engine {
             Some(expected) => {
                 let [now, usual] = format::pair([now, expected], unit);
                 let from = objective(tracked, service, &self.rules)
-                    .map(|level| format!(", noticed from {}", format::value(level, unit)));
+                    .map(|level| format!(", users notice from {}", format::value(level, unit)));
                 format!("{what} {now} (usual {usual}{})", from.unwrap_or_default())
             }
         };

@@ -31,7 +31,7 @@ pub use parse_cause::{EVIDENCE_MAX, UNEXPLAINED};
 pub use parse_change::LASTS_MAX;
 pub use parse_see::{WITHIN_DEFAULT, WITHIN_MAX};
 pub use parse_signal::{DELAY_MAX, LABEL_PLACEHOLDER, LABELS_MAX, SERVICE_LABEL};
-pub use promql::{Metric, metrics};
+pub use promql::{Metric, metrics, narrowed};
 pub use role::{Role, Scale, Worse};
 pub use template::STEP_FACTS;
 

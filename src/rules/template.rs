@@ -8,7 +8,7 @@ use super::Role;
 use crate::problem::{At, Problem, Table, did_you_mean, quoted};
 
 /// The facts of an incident that steps can name.
-pub const STEP_FACTS: [&str; 15] = [
+pub const STEP_FACTS: [&str; 16] = [
     "service",
     "culprit",
     "dependency",
@@ -23,11 +23,12 @@ pub const STEP_FACTS: [&str; 15] = [
     "roles",
     "levels",
     "queries",
+    "splits",
     "seen_before",
 ];
 
 /// Facts that are maps by role.
-const BY_ROLE: [&str; 3] = ["roles", "levels", "queries"];
+const BY_ROLE: [&str; 4] = ["roles", "levels", "queries", "splits"];
 
 /// Reports a template that does not compile, and facts in it that will always be empty.
 pub(super) fn check_step(table: &Table<'_>, key: &'static str, text: &At<&str>) {

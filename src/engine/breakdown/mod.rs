@@ -43,7 +43,7 @@ const KEPT: Span = Span::from_hours(2);
 /// Things asked about that are remembered; beyond, the ones asked longest ago are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 /// How a line begins that says by which labels nothing is known.
-pub const NOTHING_KNOWN: &str = "nothing is known by ";
+pub const NOTHING_KNOWN: &str = "cannot be split by ";
 /// Characters of a reason that a backend gives.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -227,7 +227,7 @@ impl Breakdowns {
     }
 }
 
-/// The labels by which nothing is known, a line for each reason: `nothing is known by tenant or
+/// The labels by which nothing is known, a line for each reason: `cannot be split by tenant or
 /// route: no query gives it`. What is known of one signal is known by that label.
 pub fn nothing_known<'a>(all: impl Iterator<Item = &'a Known> + Clone) -> Vec<String> {
     let answered: BTreeSet<&str> =

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::engine::diagnose::evidence::{Looked, movement};
 use crate::engine::diagnose::scene::{MOVED_MIN, NORMAL_MAX, Scene, View};
-use crate::rules::Role;
+use crate::engine::track::Tracked;
+use crate::rules::{Role, Rules};
 use crate::series::Labels;
 
 /// Three or more services are many.
@@ -13,6 +14,31 @@ const MANY_SERVICES: usize = 3;
 const NAMES_TOLD: usize = 8;
 /// Of one dependency nobody can say whether it is the only one.
 const DEPENDENCIES_MIN: usize = 2;
+
+/// So many calls, which a series counts, as a share of all that the same caller makes to the same
+/// dependency at a block; none where the series counts no calls or those are not counted alike.
+pub(crate) fn share_of_calls(
+    rules: &Rules,
+    tracks: &[Tracked],
+    (counted, number): (&Tracked, f64),
+    block: i64,
+) -> Option<f64> {
+    if !matches!(counted.role, Role::Throttled | Role::Retries) {
+        return None;
+    }
+    let unit = |tracked: &Tracked| rules.signals[tracked.signal].unit.as_deref();
+    unit(counted)?;
+    let made = tracks.iter().filter(|tracked| {
+        tracked.role == Role::Attempts
+            && tracked.apart.is_none()
+            && tracked.series.service == counted.series.service
+            && tracked.series.dependency == counted.series.dependency
+            && unit(tracked) == unit(counted)
+    });
+    let made: f64 = made.map(|tracked| tracked.history.at(block)).sum();
+    let share = number / made;
+    (made > 0.0 && (0.0..=1.0).contains(&share)).then_some(share)
+}
 
 pub(super) fn services(scene: &Scene<'_>, many: bool) -> Looked {
     let n = scene.members.len();

@@ -7,7 +7,7 @@ use crate::engine::detect::drift::Direction;
 use crate::engine::diagnose::evidence::Looked;
 use crate::engine::diagnose::scene::Scene;
 use crate::format;
-use crate::rules::{Role, Signal};
+use crate::rules::{Role, See, Signal};
 use crate::series::Labels;
 
 /// Whether a value dominates, of the role and the label where they are given; none where nothing
@@ -19,7 +19,8 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
         let value = &dominant.value;
         let text = match dominant.direction {
             Direction::Up => {
-                format!("{label} {value} has {share} of the {what} of {root} (usual {usual})")
+                let more = also(scene, of, (known, dominant));
+                format!("{label} {value} has {share} of the {what} of {root} (usual {usual}){more}")
             }
             Direction::Down => format!(
                 "{label} {value} lost its share of the {what} of {root}: {share} (usual {usual})"
@@ -46,6 +47,31 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
     let by = of.map_or_else(String::new, |of| format!(" in {}", of.words()));
     let text = format!("no {} of {} stands out{by}", alternatives(&labels), scene.root);
     Looked::new(Some(false), text)
+}
+
+/// What else the same value has more of: `, 15.7% of the time spent (usual 4.04%)`. Where the question
+/// is about one role, only what no cause asks for, because that is told with its own answer.
+fn also(scene: &Scene<'_>, of: Option<Role>, (known, dominant): (&Known, &Dominant)) -> String {
+    let evidence = scene.rules.causes.iter().flat_map(|cause| &cause.evidence);
+    let asked: Vec<Role> = evidence
+        .filter_map(|piece| match &piece.see {
+            See::ValueDominates { of, .. } => *of,
+            _ => None,
+        })
+        .collect();
+    let others = looked_up(scene, None, Some(&known.question.label)).filter(|(other, signal)| {
+        other.question.signal != known.question.signal
+            && (of.is_none() || !asked.contains(&signal.role))
+    });
+    let held = others.filter_map(|(other, signal)| {
+        let explaining = &other.division.as_ref().ok()?.explaining;
+        let same = explaining
+            .iter()
+            .find(|one| one.value == dominant.value && one.direction == Direction::Up)?;
+        let [share, usual] = [same.share, same.usual_share].map(format::share);
+        Some(format!(", {share} of the {} (usual {usual})", signal.divided()))
+    });
+    held.collect()
 }
 
 /// The label and the value that hold the most beyond their usual share.

@@ -132,13 +132,16 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
     if seen.is_some() {
         return Looked::new(seen, movement(scene, strongest.tracked, strongest.score));
     }
-    let unit = scene.rules.signals[strongest.tracked.signal].unit.as_deref();
-    let now = format::optional(scene.stands_at(strongest.tracked), unit);
-    let name = describe(strongest.tracked);
-    let text = if scene.is_older(strongest.tracked) {
-        format!("{name} has stood at {now} since long before")
+    let tracked = strongest.tracked;
+    let unit = scene.rules.signals[tracked.signal].unit.as_deref();
+    let expected = scene.expected(tracked);
+    let [now, usual] = format::optional_pair([scene.stands_at(tracked), expected], unit);
+    let usual = expected.map_or_else(String::new, |_| format!(" (usual {usual})"));
+    let name = describe(tracked);
+    let text = if scene.is_older(tracked) {
+        format!("{name} has stood at {now}{usual} since long before")
     } else {
-        format!("{name} moved too little to say: {now}")
+        format!("{name} moved too little to say: {now}{usual}")
     };
     Looked::new(None, text)
 }
@@ -176,7 +179,10 @@ pub(super) fn movement(scene: &Scene<'_>, tracked: &Tracked, score: f64) -> Stri
         let at = crate::engine::grid::block_start(onset.at);
         format!(" since {}", scene.clock_time(at))
     });
-    format!("{name} {verb} {now} (usual {usual}){since}")
+    let share = scene
+        .share_of_calls(tracked)
+        .map_or_else(String::new, |share| format!(", {} of the calls made", format::share(share)));
+    format!("{name} {verb} {now}{share} (usual {usual}){since}")
 }
 
 fn order(scene: &Scene<'_>, view: View, roles: (Role, Role), within: Span) -> Looked {

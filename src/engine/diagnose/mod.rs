@@ -30,8 +30,10 @@ use crate::rules::{Cause, Role, Steps};
 use crate::time::Timestamp;
 
 pub use crate::rules::UNEXPLAINED;
+pub(super) use calls::share_of_calls;
 pub(super) use scene::{FELT, MOVED_MIN, is_call};
 pub use scene::{Scene, View};
+pub(super) use steps::query_of;
 pub use weights::{one_of_its_kind, rests_on};
 
 use evidence::Looks;

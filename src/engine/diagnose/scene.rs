@@ -9,6 +9,7 @@ use crate::engine::breakdown::Breakdowns;
 use crate::engine::changes;
 use crate::engine::correlate::{Finding, Graph, NEIGHBOUR_MIN, Trouble};
 use crate::engine::detect::drift::Direction;
+use crate::engine::diagnose::calls::share_of_calls;
 use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
@@ -173,6 +174,12 @@ impl<'a> Scene<'a> {
     pub(crate) fn stands_at(&self, tracked: &Tracked) -> Option<f64> {
         let of_block = tracked.history.at(self.at.0);
         Some(of_block).filter(|value| value.is_finite()).or(tracked.latest)
+    }
+
+    /// Where a series that has moved counts some of the calls that are made: how many of all.
+    pub(crate) fn share_of_calls(&self, tracked: &Tracked) -> Option<f64> {
+        let number = self.moved_to(tracked)?;
+        share_of_calls(self.rules, self.tracks, (tracked, number), self.at.0)
     }
 
     fn load_of(&self, tracked: &Tracked) -> Load {

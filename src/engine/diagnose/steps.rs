@@ -16,7 +16,7 @@ use crate::engine::diagnose::{dominance, recurrence};
 use crate::engine::grid::block_start;
 use crate::engine::track::Tracked;
 use crate::format;
-use crate::rules::{Role, Steps, Worse};
+use crate::rules::{LABEL_PLACEHOLDER, Role, Rules, Steps, Worse, narrowed as rows_of};
 use crate::time::Timestamp;
 
 /// Instructions a template may take: steps are short, a loop over thousands is a mistake.
@@ -42,7 +42,16 @@ struct Facts {
     roles: BTreeMap<&'static str, Moved>,
     levels: BTreeMap<&'static str, String>,
     queries: BTreeMap<&'static str, String>,
+    splits: BTreeMap<&'static str, Split>,
     seen_before: String,
+}
+
+/// Queries that divide a signal among the values of a label.
+#[derive(Serialize)]
+struct Split {
+    label: String,
+    query: String,
+    one: String,
 }
 
 #[derive(Clone, Serialize)]
@@ -54,6 +63,8 @@ struct Moved {
     query: String,
     now: String,
     expected: String,
+    share: String,
+    peer: String,
     onset: String,
     direction: &'static str,
 }
@@ -102,7 +113,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
     for one in all {
         let role = one.tracked.role.name();
         // A step that prints the numbers of a role prints the query that gave them.
-        queries.entry(role).or_insert_with(|| query_of(scene, one.tracked));
+        queries.entry(role).or_insert_with(|| query_of(scene.rules, one.tracked));
         roles.entry(role).or_insert_with(|| {
             let mut fact = moved(scene, &one);
             if whose(scene, culprit, one.tracked) == Whose::Other {
@@ -115,7 +126,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
     for view in scene.views() {
         for &role in Role::ALL {
             if let Some(tracked) = scene.series_of(view, role).next() {
-                queries.entry(role.name()).or_insert_with(|| query_of(scene, tracked));
+                queries.entry(role.name()).or_insert_with(|| query_of(scene.rules, tracked));
             }
             if let Some(seen) = scene.strongest(view, role) {
                 let told = || movement(scene, seen.tracked, seen.score);
@@ -124,6 +135,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         }
     }
     let (label, value) = narrowed(scene, culprit);
+    let splits = splits(scene, (&label, &value));
     Facts {
         service: service.to_owned(),
         culprit: culprit.service.clone(),
@@ -144,6 +156,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         roles,
         levels,
         queries,
+        splits,
         seen_before: recurrence::newest_alike(scene),
     }
 }
@@ -225,10 +238,12 @@ fn moved(scene: &Scene<'_>, one: &Move<'_>) -> Moved {
     let tracked = one.tracked;
     let signal = &scene.rules.signals[tracked.signal];
     let unit = signal.unit.as_deref();
+    let mut peer = String::new();
     let (mut labels, mut numbers) =
         (tracked.series.labels.clone(), [scene.moved_to(tracked), scene.expected(tracked)]);
     if let Some((farthest, label)) = tracked.farthest().zip(signal.peer.as_ref()) {
         labels.insert(label.clone(), farthest.peer.clone());
+        peer.clone_from(&farthest.peer);
         numbers = [Some(farthest.value), Some(farthest.others)];
     }
     let [now, expected] = format::optional_pair(numbers, unit);
@@ -237,16 +252,47 @@ fn moved(scene: &Scene<'_>, one: &Move<'_>) -> Moved {
         signal: tracked.series.signal.clone(),
         role: tracked.role.name(),
         labels,
-        query: query_of(scene, tracked),
+        query: query_of(scene.rules, tracked),
         now,
         expected,
+        share: scene.share_of_calls(tracked).map(format::share).unwrap_or_default(),
+        peer,
         onset: scene.clock_time(one.onset),
         direction: if one.direction == Direction::Up { "up" } else { "down" },
     }
 }
 
-fn query_of(scene: &Scene<'_>, tracked: &Tracked) -> String {
-    scene.rules.signals[tracked.signal].query.clone()
+/// The query of a series' signal, for the rows of its service and dependency where they can be
+/// told apart.
+pub(crate) fn query_of(rules: &Rules, tracked: &Tracked) -> String {
+    let signal = &rules.signals[tracked.signal];
+    let series = &tracked.series;
+    let dependency = signal.dependency.as_deref().zip(series.dependency.as_deref());
+    let service = (signal.service.as_str(), series.service.as_str());
+    let labels: Vec<(&str, &str)> = std::iter::once(service).chain(dependency).collect();
+    rows_of(&signal.query, &labels).unwrap_or_else(|| signal.query.clone())
+}
+
+/// By role, how the signals of the service in which the trouble begins are divided: by the label
+/// that narrows the culprit down, or else the first that is known; and the same for its value alone.
+fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static str, Split> {
+    let mut splits = BTreeMap::new();
+    let of_root = scene.tracks.iter().filter(|tracked| tracked.series.service == scene.root);
+    for tracked in of_root.filter(|tracked| tracked.apart.is_none()) {
+        let signal = &scene.rules.signals[tracked.signal];
+        let Some(breakdown) = &signal.breakdown else { continue };
+        let found = breakdown.by.iter().find(|by| *by == label);
+        let Some(by) = found.or_else(|| breakdown.by.first()) else { continue };
+        let all = breakdown.query.replace(LABEL_PLACEHOLDER, by);
+        let service = (signal.service.as_str(), scene.root.as_str());
+        let one = found.and_then(|by| rows_of(&all, &[service, (by, value)]));
+        splits.entry(tracked.role.name()).or_insert_with(|| Split {
+            label: by.clone(),
+            query: rows_of(&all, &[service]).unwrap_or(all),
+            one: one.unwrap_or_default(),
+        });
+    }
+    splits
 }
 
 /// The peer of the root that is apart from its siblings; empty where none is.

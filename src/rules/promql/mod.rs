@@ -12,8 +12,10 @@ use crate::problem::{At, Problem, Table, did_you_mean, listed};
 mod habits;
 mod labels;
 mod metrics;
+mod narrow;
 
 pub use metrics::{Metric, metrics};
+pub use narrow::narrowed;
 
 /// Longer queries, and those with deeper brackets, are not looked into: nobody wrote them by hand.
 const READ_CHARS_MAX: usize = 16 * 1024;
