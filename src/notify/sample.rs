@@ -30,7 +30,7 @@ pub fn alerts() -> Vec<Alert> {
     updated.severity = Severity::Critical;
     "Test: payments answers more slowly; users of checkout are affected"
         .clone_into(&mut updated.title);
-    "affected: latency of checkout 913 ms (usual 310 ms, noticed from 800 ms)"
+    "affected: latency of checkout 913 ms (usual 310 ms, users notice from 800 ms)"
         .clone_into(&mut updated.users);
     updated.services = ["checkout", "orders", "payments"].map(str::to_owned).to_vec();
     let mut resolved =

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::view::clean;
-use crate::engine::alert::{Alert, State};
+use crate::engine::alert::{Alert, Severity, State};
 use crate::format;
 
 /// Longest subject, in characters; phones show half of it.
@@ -58,7 +58,9 @@ fn more(alert: &Alert, zone: &TimeZone) -> Vec<String> {
         return Vec::new();
     }
     let mut more = vec![format!("; since {}", format::clock(alert.started_at, alert.at, zone))];
-    let ahead = alert.forecast.as_ref().filter(|forecast| forecast.at > alert.at);
+    // Whose users are affected has nothing left.
+    let ahead = alert.forecast.as_ref().filter(|_| alert.severity != Severity::Critical);
+    let ahead = ahead.filter(|forecast| forecast.at > alert.at);
     more.extend(ahead.map(|forecast| format!("; {} left", (forecast.at - alert.at).rough())));
     more
 }

@@ -169,7 +169,10 @@ fn facts(case: &Case<'_>, watched: &Watched, noticed: Option<Noticed>) -> Vec<Fa
         let value = if earliest == latest {
             with_lead(shown.started_at)
         } else {
-            format!("{}, uncertain: between {earliest} and {latest}", with_lead(shown.started_at))
+            format!(
+                "{}, at the earliest {earliest}, at the latest {latest}",
+                with_lead(shown.started_at)
+            )
         };
         facts.push(Fact { name: "Began", value });
     }

@@ -17,5 +17,6 @@ mod services;
 #[path = "../common/smtp.rs"]
 mod smtp;
 mod support;
+mod told_once;
 mod trouble;
 mod web;

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{LIST_MAX, clean, with_labels};
-use crate::engine::alert::{NOT_EXPLAINED, NOT_MEASURED, NOT_REPORTED, NamedCause};
+use crate::engine::alert::{Alert, Culprit, NOT_EXPLAINED, NOT_MEASURED, NOT_REPORTED, NamedCause};
 use crate::format;
 use crate::rules::UNEXPLAINED;
 
@@ -49,13 +49,14 @@ struct Reasons {
     unknown: usize,
 }
 
-pub(super) fn causes(causes: &[NamedCause]) -> Vec<Cause> {
+pub(super) fn causes(alert: &Alert) -> Vec<Cause> {
+    let causes = &alert.causes;
     let told = std::iter::once(LEADING).chain(std::iter::repeat(OTHER));
     let sure = is_sure(causes);
     let worth =
         |(place, c): &(usize, &NamedCause)| *place == 0 || (c.probability >= OTHER_MIN && !sure);
     let worth = causes.iter().enumerate().filter(worth).take(LIST_MAX);
-    worth.zip(told).map(|((_, c), told)| cause(c, told)).collect()
+    worth.zip(told).map(|((_, c), told)| cause(c, &alert.service, told)).collect()
 }
 
 /// Whether the first cause leaves so little to others that one line about them is enough.
@@ -64,10 +65,11 @@ fn is_sure(causes: &[NamedCause]) -> bool {
 }
 
 /// The next best known cause of one that is sure, with what speaks against it the most.
-pub(super) fn rival(causes: &[NamedCause]) -> Option<String> {
+pub(super) fn rival(alert: &Alert) -> Option<String> {
+    let causes = &alert.causes;
     let mut others = causes.iter().skip(1).filter(|_| is_sure(causes));
     let next = others.find(|cause| cause.id != UNEXPLAINED)?;
-    let told = cause(next, OTHER);
+    let told = cause(next, &alert.service, OTHER);
     let against = match told.against.first().or(told.unexplained.as_ref()) {
         Some(against) => format!("against it: {against}"),
         None => "nothing speaks against it, less for it".to_owned(),
@@ -76,7 +78,7 @@ pub(super) fn rival(causes: &[NamedCause]) -> Option<String> {
     Some(clean(&format!("{probability} {name}: {culprit}; {against}")))
 }
 
-fn cause(cause: &NamedCause, told: Reasons) -> Cause {
+fn cause(cause: &NamedCause, service: &str, told: Reasons) -> Cause {
     let leads = told.unknown > 0;
     let (failed, blind) = split(&cause.unknown, &[NOT_MEASURED, NOT_REPORTED]);
     let (against, unexplained) = split(&cause.against, &[NOT_EXPLAINED]);
@@ -84,12 +86,23 @@ fn cause(cause: &NamedCause, told: Reasons) -> Cause {
         name: clean(&cause.id.replace(['-', '_'], " ")),
         probability: format::probability(cause.probability),
         likelihood: format::likelihood(cause.probability),
-        culprit: clean(&with_labels(&cause.culprit.service, &cause.culprit.labels)),
+        culprit: clean(&blamed(&cause.culprit, service)),
         supports: strongest(&cause.evidence_for, told.supports),
         against: strongest(against, told.against),
         unknown: strongest(failed, told.unknown),
         blind: blind.filter(|_| leads).map(|blind| clean(blind)),
         unexplained: unexplained.filter(|_| leads).map(|signals| clean(signals)),
+    }
+}
+
+/// Who is blamed in an alert about a service. That service as somebody's dependency is itself, seen
+/// from the other side.
+fn blamed(culprit: &Culprit, service: &str) -> String {
+    let name = with_labels(&culprit.service, &culprit.labels);
+    if culprit.service == service && culprit.dependency() == Some(service) {
+        format!("{name} as its callers see it")
+    } else {
+        name
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::subject::{subject, word};
-use crate::engine::alert::{Alert, MovedSignal, State};
+use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NearChange, State};
 use crate::engine::chart::Chart;
 use crate::engine::diagnose::CLEAR_MIN;
 use crate::format;
@@ -32,6 +32,8 @@ const CHECKED_MAX: usize = 3;
 const AGAIN_MAX: usize = 2;
 /// Signals shown, each with its values.
 const SIGNALS_MAX: usize = 8;
+/// Reasons for the leading cause that every message shows.
+const REASONS_READ: usize = 3;
 /// An alert as its messages show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
@@ -59,6 +61,8 @@ pub struct View {
     pub began: String,
     /// Where the beginning can lie.
     pub began_range: String,
+    /// Whether it can lie further off than a few minutes.
+    pub began_vague: bool,
     /// How long it lasted, once it is over.
     pub lasted: Option<String>,
     /// How long is left; never once it is over.
@@ -153,6 +157,22 @@ impl View {
         let (news, headline) = alert.news();
         let (silent, moved): (Vec<_>, Vec<_>) =
             alert.signals.iter().partition(|signal| signal.direction == "silent");
+        let clear =
+            alert.causes.first().is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN);
+        let told = causes(alert);
+        let leading = told.first().filter(|_| clear);
+        let reasons = leading.map_or(&[][..], |leading| &leading.supports);
+        // What stands in the reasons that every message shows is not told again.
+        let reasons = &reasons[..reasons.len().min(REASONS_READ)];
+        let changes =
+            alert.changes.iter().filter(|change| !reasons.iter().any(|r| names(r, change)));
+        let breakdown =
+            alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
+        let changes = list(changes.map(|change| {
+            let at = format::moment(change.at, by, zone);
+            format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
+        }));
+        let breakdown = list(breakdown.map(|part| divided(alert, part)));
         Self {
             state: alert.state.name(),
             severity: alert.severity.name(),
@@ -165,36 +185,22 @@ impl View {
             headline: clean(headline),
             at: format::clock(by, now, zone),
             began: format::moment(alert.started_at, by, zone),
+            began_vague: earliest != latest,
             began_range: if earliest == latest {
                 "to within 5m".to_owned()
             } else {
-                format!("uncertain: between {earliest} and {latest}")
+                format!("at the earliest {earliest}, at the latest {latest}")
             },
             lasted: over.then(|| (by - alert.started_at).rough()),
             left: (!over).then(|| left(alert, zone)).flatten(),
             late: (now - by > LATE_AFTER).then(|| (now - by).rough()),
-            clear: alert
-                .causes
-                .first()
-                .is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN),
-            causes: causes(&alert.causes),
-            rival: rival(&alert.causes),
+            clear,
+            causes: told,
+            rival: rival(alert),
             named_at: alert.named_at.map(clock),
             users: clean(&alert.users),
-            changes: list(alert.changes.iter().map(|change| {
-                let at = format::moment(change.at, by, zone);
-                format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
-            })),
-            breakdown: list(alert.breakdown.iter().map(|part| {
-                format!(
-                    "{} {}: {} of {}, usually {}",
-                    part.label,
-                    part.value,
-                    format::share(part.share),
-                    divided(alert, &part.signal),
-                    format::share(part.usual_share)
-                )
-            })),
+            changes,
+            breakdown,
             steps: steps(&alert.steps, alert.state),
             signals: moved.iter().take(SIGNALS_MAX).map(|s| signal(s, clock(s.onset))).collect(),
             signals_more: moved.len().saturating_sub(SIGNALS_MAX),
@@ -244,8 +250,15 @@ fn others(alert: &Alert) -> String {
     let blamed = alert.causes.first().map(|cause| cause.culprit.service.as_str());
     let told = |service: &String| match alert.signals.iter().find(|s| s.service == *service) {
         Some(signal) => {
-            let now = signal.now.map(|now| format::value(now, signal.unit.as_deref()));
-            format!("{service} ({} {})", signal.signal, now.as_ref().unwrap_or(&signal.direction))
+            let role = Role::from_name(&signal.role).filter(|role| *role != Role::Custom);
+            let what = role.map_or(signal.signal.as_str(), |role| role.words());
+            if signal.now.is_none() {
+                return format!("{service} ({what} {})", signal.direction);
+            }
+            let values = [signal.now, signal.expected];
+            let [now, usual] = format::optional_pair(values, signal.unit.as_deref());
+            let usual = signal.expected.map_or_else(String::new, |_| format!(", usually {usual}"));
+            format!("{service} ({what} {now}{usual})")
         }
         None if blamed == Some(service) => format!("{service} (the culprit)"),
         None => service.clone(),
@@ -267,12 +280,13 @@ fn label_text<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> Str
 fn signal(signal: &MovedSignal, onset: String) -> Signal {
     let values = [signal.now, signal.expected];
     let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
+    let others = if signal.peer.is_some() { " (the others)" } else { "" };
     Signal {
         name: clean(&format!("{} {}", signal.service, signal.signal)),
         labels: clean(&label_text(signal.labels.iter())),
         direction: clean(&signal.direction),
         now: clean(&now),
-        expected: clean(&expected),
+        expected: clean(&format!("{expected}{others}")),
         onset,
         chance: format::chance(signal.p_value),
         trend: String::new(),
@@ -299,14 +313,43 @@ fn silences(silent: &[&MovedSignal], clock: impl Fn(Timestamp) -> String) -> Vec
     list(groups.iter().map(told))
 }
 
-/// What is divided among label values: a percentile has no parts, the time behind it has.
-fn divided(alert: &Alert, signal: &str) -> String {
-    let times = [Role::Latency, Role::LatencyTypical].map(Role::name);
-    let is_time = |s: &MovedSignal| s.signal == signal && times.contains(&s.role.as_str());
-    if alert.signals.iter().any(is_time) {
-        format!("the time spent ({signal})")
-    } else {
-        signal.to_owned()
+/// A label value that holds more than its share, as a line.
+fn divided(alert: &Alert, part: &BreakdownValue) -> String {
+    let BreakdownValue { label, value, service, .. } = part;
+    let of = if service.is_empty() { "" } else { " of " };
+    let [share, usual] = [part.share, part.usual_share].map(format::share);
+    format!(
+        "{label} {value}{of}{service}: {share} of the {}, usually {usual}",
+        subject_of(alert, part)
+    )
+}
+
+/// Whether a reason names a change.
+fn names(reason: &str, change: &NearChange) -> bool {
+    let what = clean(&change.what);
+    let forms = [format!("({what})"), format!(" {what} at ")];
+    reason.contains(change.service.as_str()) && forms.iter().any(|form| reason.contains(form))
+}
+
+/// Whether a reason tells what a label value holds, be it as it was when the cause was named.
+fn shows(reason: &str, (alert, part): (&Alert, &BreakdownValue)) -> bool {
+    let whose = clean(&format!("{} {}", part.label, part.value));
+    reason.strip_prefix(&whose).is_some_and(|rest| rest.starts_with(' '))
+        && reason.contains(part.service.as_str())
+        && reason.contains(&format!("% of the {}", subject_of(alert, part)))
+}
+
+/// What is divided among label values, in words where they are known: a percentile has no parts,
+/// the time behind it has.
+fn subject_of<'a>(alert: &Alert, part: &'a BreakdownValue) -> &'a str {
+    if !part.of.is_empty() {
+        return &part.of;
+    }
+    let moved = alert.signals.iter().find(|signal| signal.signal == part.signal);
+    match moved.and_then(|moved| Role::from_name(&moved.role)) {
+        Some(Role::Latency | Role::LatencyTypical) => "time spent",
+        Some(Role::Custom) | None => &part.signal,
+        Some(role) => role.words(),
     }
 }
 
@@ -316,10 +359,10 @@ fn divided(alert: &Alert, signal: &str) -> String {
 fn steps(steps: &Steps, state: State) -> Vec<StepList> {
     let lists = [
         ("First ten minutes", &steps.first_ten_minutes),
+        ("Compare", &steps.compare),
         ("Fix", &steps.fix),
         ("Verify", &steps.verify),
         ("Avoid", &steps.avoid),
-        ("Compare", &steps.compare),
     ];
     let later = [("Fix, so that it does not come back", &steps.fix), ("Verify", &steps.verify)];
     let chosen = match state {
