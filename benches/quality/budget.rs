@@ -170,8 +170,10 @@ fn lives(sets: &[Set]) -> Vec<Row> {
 
 pub(crate) fn run(options: &Options) {
     let fleets = options.fleets.unwrap_or(FLEETS);
-    let mut rows = lives(&sets(options, fleets));
-    let calm = calm::run(options.seed, fleets);
+    let mut sets = sets(options, fleets);
+    sets.retain(|set| options.wants(&set.name));
+    let mut rows = lives(&sets);
+    let calm = calm::run(options.seed, if options.wants(calm::NAME) { fleets } else { 0 });
     rows.push(calm.row);
     let mut part = Part::new("budget", "Whether the budget is kept");
     part.prose = prose(options, fleets, calm.noticed);

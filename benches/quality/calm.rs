@@ -12,6 +12,8 @@ use crate::report::Table;
 use crate::rivals::crossings;
 use crate::work::spread;
 
+/// What the set is called.
+pub(crate) const NAME: &str = "lab fleets";
 /// Live weeks, with those that are not counted.
 pub(crate) const WEEKS: usize = 6;
 const COUNTED: usize = WEEKS - SETTLED;
@@ -54,7 +56,7 @@ pub(crate) fn run(first: u64, fleets: u64) -> Calm {
         all.iter().flat_map(|one| one.services[place].iter().cloned()).collect()
     });
     Calm {
-        row: Row { name: "lab fleets".to_owned(), services },
+        row: Row { name: NAME.to_owned(), services },
         others: others(&all),
         noticed: all.iter().map(|one| one.noticed).sum(),
     }

@@ -139,9 +139,7 @@ fn judge_seed(seed: u64, options: &Options) -> Vec<Judged> {
         }
         conclude((info, kind), &fleet, looks)
     };
-    let only = &options.only;
-    let wanted = |info: &FaultInfo| only.is_empty() || only.iter().any(|id| id == info.id);
-    scenarios().into_iter().filter(|(info, _)| wanted(info)).map(one).collect()
+    scenarios().into_iter().filter(|(info, _)| options.wants(info.id)).map(one).collect()
 }
 
 /// What evidence looks like now in the open incidents about a fault.

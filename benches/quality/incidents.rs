@@ -63,8 +63,10 @@ struct Watched {
 pub(crate) fn run(options: &Options) {
     let fleets = options.fleets.unwrap_or(FLEETS);
     let seeds: Vec<u64> = (0..fleets).map(|n| options.seed + n).collect();
-    let judged: Vec<Judged> =
-        spread("incidents", &seeds, |&seed| judge_seed(seed)).into_iter().flatten().collect();
+    let judged: Vec<Judged> = spread("incidents", &seeds, |&seed| judge_seed(seed, options))
+        .into_iter()
+        .flatten()
+        .collect();
     misses(&judged);
     let mut part = Part::new("incidents", "Who speaks before users notice");
     part.prose = prose(options.seed, fleets);
@@ -127,7 +129,7 @@ pub(crate) fn about<'a>(truth: &Truth, alerts: &'a [Alert]) -> impl Iterator<Ite
     })
 }
 
-fn judge_seed(seed: u64) -> Vec<Judged> {
+fn judge_seed(seed: u64, options: &Options) -> Vec<Judged> {
     let onset = onset(seed);
     let before = before(seed);
     let mut calm = before.branch();
@@ -136,7 +138,7 @@ fn judge_seed(seed: u64) -> Vec<Judged> {
         calm.tick();
     }
     let mut judged = Vec::new();
-    for (fault, info) in FAULTS.iter().enumerate() {
+    for (fault, info) in FAULTS.iter().enumerate().filter(|(_, info)| options.wants(info.id)) {
         for (place, severity) in SEVERITIES.into_iter().enumerate() {
             let onset = info.fault.natural_onset(onset);
             let plan = FaultPlan { fault: info.fault, onset, severity, end: onset + LASTS };

@@ -5,8 +5,8 @@
 //! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
 //! `--fleets 20` simulates so many fleets. `--looks FILE` writes, a line of JSON each, what evidence
 //! was seen under which cause, and what was told: likelihoods are estimated from it, with
-//! `--tuning`. `--only ID,ID` then lives through these faults alone, and `--first 15` begins with
-//! another tuning seed.
+//! `--tuning`. `--only ID,ID` then lives through these faults alone, or measures the budget on these
+//! sets alone, and `--first 15` begins with another tuning seed.
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed benchmark")]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 #![allow(clippy::print_stderr, reason = "progress of a run of minutes")]
@@ -49,8 +49,15 @@ pub(crate) struct Options {
     pub(crate) fleets: Option<u64>,
     /// Where to write what evidence was seen under which cause, for estimating likelihoods.
     pub(crate) looks: Option<PathBuf>,
-    /// With tuning seeds: the faults to live through; all when empty.
+    /// With tuning seeds: the faults to live through, or the sets of the budget; all when empty.
     pub(crate) only: Vec<String>,
+}
+
+impl Options {
+    /// Whether a fault or a set of this name is asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
 }
 
 /// Measures a section and publishes it.
