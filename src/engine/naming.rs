@@ -38,16 +38,15 @@ impl Place {
 }
 
 impl Engine {
-    /// Names the cause of an incident from what is known now, by rules as experience has
-    /// [`corrected`](super::experience::corrected) them.
+    /// Names the cause of an incident, which may be about to open, from what is known now, by rules
+    /// as experience has [`corrected`](super::experience::corrected) them.
     pub(super) fn name(
         &self,
         rules: &Rules,
-        place: usize,
+        incident: &Incident,
         trouble: &BTreeMap<String, Trouble>,
         at: (i64, u16),
     ) -> Diagnosis {
-        let incident = &self.state.incidents[place];
         let place = self.place_of(incident, trouble, at);
         let told = incident.explained_at().filter(|told| *told != place.root);
         let elsewhere = told.map(|told| place.seen_from(told));

@@ -1,7 +1,9 @@
 //! One closed block: which services are beyond their thresholds, which incidents open, grow,
 //! escalate and end.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod join;
+
+use std::collections::BTreeMap;
 
 use super::alert::{Severity, State};
 use super::controllers::Counted;
@@ -64,7 +66,9 @@ impl Engine {
         for place in 0..self.state.incidents.len() {
             let open = self.state.incidents[place].is_open_to_naming(now);
             let rules = learned.as_ref().filter(|_| open);
-            let named = rules.map(|rules| self.name(rules, place, &trouble, (block, slot)));
+            let named = rules.map(|rules| {
+                self.name(rules, &self.state.incidents[place], &trouble, (block, slot))
+            });
             let fresh = named.as_ref().filter(|_| !self.state.incidents[place].is_settled(now));
             self.recognise(place, fresh, &standings);
             self.escalate(place, (&cautious, &planned), (block, slot), outcome);
@@ -225,30 +229,25 @@ impl Engine {
                 found = self.found(name, at, WEAK_MIN);
             }
             let onset = Onset::of(&found, now);
-            let family = self.state.graph.neighbours(name);
             let full = self.state.incidents.len() >= INCIDENTS_MAX;
-            // Trouble that reaches further later is the same trouble while its root is, or while
-            // it is the calls to the troubled service that have become worse.
-            let moved = found.iter().map(|finding| &self.state.tracks.all[finding.place]);
-            let suffers_from = calls_among(moved);
-            let root = root_of((name, onset.at), &suffers_from, &self.state.graph, trouble);
-            let joined = self.state.incidents.iter_mut().rev().find(|incident| {
-                let related = incident.services.iter().any(|s| family.contains(s));
-                let same = incident.is_near(&onset)
-                    || incident.services.contains(&root)
-                    || incident.services.iter().any(|member| suffers_from.contains(member));
-                incident.kind == Kind::Drift && (full || (related && same))
-            });
-            if let Some(incident) = joined {
+            let newcomer = (name.as_str(), found.as_slice(), onset);
+            let reached = self.reached_by(newcomer, trouble, now);
+            let joined = if full {
+                self.newest_drift(|_| true)
+            } else {
+                reached.or_else(|| self.starves(newcomer, trouble, at))
+            };
+            if let Some(place) = joined {
+                let incident = &mut self.state.incidents[place];
                 incident.services.insert(name.clone());
-                if !incident.is_near(&onset) {
+                if reached.is_some() && !incident.is_near(&onset) {
                     incident.seek(now);
                 }
                 let incident = incident.id.clone();
                 outcome.report.silences.push((name.clone(), Silence::Joined { incident }));
             } else if !full {
                 let mut incident = Incident::open(Kind::Drift, name, onset, now);
-                incident.services.extend(self.drawn_in(&family, &incident, at));
+                incident.services.extend(self.drawn_in(&incident, at));
                 // An alarm about planned work is no false one, whatever becomes of it.
                 incident.charges[0] =
                     (!planned.has(name)).then(|| self.count(name, Counted::Notice));
@@ -264,14 +263,10 @@ impl Engine {
     }
 
     /// Neighbours that are in clear trouble since about the same time.
-    fn drawn_in(
-        &self,
-        family: &BTreeSet<String>,
-        incident: &Incident,
-        at: (i64, u16),
-    ) -> Vec<String> {
+    fn drawn_in(&self, incident: &Incident, at: (i64, u16)) -> Vec<String> {
         let now = block_start(at.0 + 1);
         let tracks = &self.state.tracks.all;
+        let family = self.state.graph.neighbours(&incident.service);
         family
             .iter()
             .filter(|name| !self.is_in(name, Kind::Drift))
