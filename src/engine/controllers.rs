@@ -23,6 +23,23 @@ impl Engine {
         (fleet * budget.notices_per_week, fleet * budget.alerts_per_week)
     }
 
+    /// A block passes: all controllers let thresholds sink.
+    pub(super) fn relax_controllers(&mut self) {
+        let (notices, alerts) = self.accepted();
+        let budget = &self.rules.budget;
+        let state = &mut self.state;
+        let each = [
+            budget.notices_per_week * state.notices.grant(),
+            budget.alerts_per_week * state.alerts.grant(),
+        ];
+        state.notices.relax(Gear::fleet(notices), notices);
+        state.alerts.relax(Gear::fleet(alerts), alerts);
+        for service in state.services.values_mut().filter(|s| s.calibration.is_some()) {
+            service.notices.relax(Gear::SERVICE, each[0]);
+            service.alerts.relax(Gear::SERVICE, each[1]);
+        }
+    }
+
     /// Counts an alarm on the fleet's controller and on the service's own.
     pub(super) fn count(&mut self, service: &str, what: Counted) -> Charge {
         let (fleet, gear, own) = self.controllers(service, what);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::archive::Archive;
 use crate::engine::baseline::{Baseline, HOUR, Load, Residual};
 use crate::engine::detect::absence::{self, Presence};
-use crate::engine::detect::budget::{Calibration, Gear, Servo, TokenBucket};
+use crate::engine::detect::budget::{Calibration, Servo, TokenBucket};
 use crate::engine::detect::statistic::{Families, Statistic};
 use crate::engine::grid::{NO_SLOT, PER_DAY, PER_HOUR, PER_WEEK};
 use crate::engine::stirs::Stirs;
@@ -135,10 +135,6 @@ impl Service {
         }
         self.statistic = families.statistic();
         self.presence = self.look_for(tracks, block);
-        if self.calibration.is_some() {
-            self.notices.relax(Gear::SERVICE, rules.budget.notices_per_week);
-            self.alerts.relax(Gear::SERVICE, rules.budget.alerts_per_week);
-        }
         self.bucket.refill(rules.budget.alerts_per_week);
     }
 

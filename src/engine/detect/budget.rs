@@ -29,6 +29,9 @@ const FLEET_PULL: f64 = 0.3;
 const CAREFUL: f64 = 0.1;
 /// A fleet's thresholds are at least half of what the replays say.
 const FLEET_LOWEST: f64 = -std::f64::consts::LN_2;
+/// What a service may tell of what others leave, over its own budget: no more than the range in
+/// which a budget is promised to be kept.
+const GRANT_MAX: f64 = 1.3;
 /// An alert beyond this multiple of its threshold is told even when the budget is used up.
 pub const OVERDRAFT_RATIO: f64 = 1.5;
 
@@ -151,6 +154,12 @@ impl Servo {
     /// replays can be trusted.
     pub fn careful() -> Self {
         Self { ln_factor: CAREFUL }
+    }
+
+    /// How many times its own budget the controller of one service lets pass while the fleet's
+    /// stands here: what others have nothing to spend on is left for those that have.
+    pub fn grant(self) -> f64 {
+        (-self.ln_factor).exp().clamp(1.0, GRANT_MAX)
     }
 
     /// The factor on thresholds.

@@ -11,7 +11,7 @@ use super::correlate::{
     FINDING_MIN, Finding, NEIGHBOUR_MIN, Trouble, WEAK_MIN, calls_among, findings, misses_evidence,
     root_of, trouble_of,
 };
-use super::detect::budget::{Gear, OVERDRAFT_RATIO, Standing};
+use super::detect::budget::{OVERDRAFT_RATIO, Standing};
 use super::experience::corrected;
 use super::forecast::{forecast, is_near};
 use super::grid::{block_of, block_start};
@@ -46,9 +46,7 @@ impl Engine {
         for service in self.state.services.values_mut() {
             service.update(&mut self.state.tracks.all, &rules, block, slot);
         }
-        let (notices, alerts) = self.accepted();
-        self.state.notices.relax(Gear::fleet(notices), notices);
-        self.state.alerts.relax(Gear::fleet(alerts), alerts);
+        self.relax_controllers();
         let calendar = self.follow_calendar(block, outcome);
         let planned = self.follow_maintenance(block);
         let standings = self.standings(outcome);
