@@ -192,8 +192,8 @@ fn one_peer(
 ) -> Vec<f64> {
     let mut values = vec![f64::NAN; usize::try_from(to - from).unwrap_or(0)];
     let name = label.and_then(|label| moved.labels.get(label));
-    for &(block, value) in name.and_then(|name| all.peers.get(name)).iter().flat_map(|p| &p.recent)
-    {
+    let peer = name.and_then(|name| all.peer(name));
+    for (block, value) in peer.iter().flat_map(|peer| peer.recent.iter()) {
         let place = usize::try_from(block - from).ok();
         if let Some(at) = place.and_then(|place| values.get_mut(place)) {
             *at = value;

@@ -130,7 +130,7 @@ impl Engine {
         Scene {
             rules,
             services: &self.state.services,
-            tracks: &self.state.tracks.all,
+            tracks: &self.state.tracks,
             graph: &self.state.graph,
             changes: &self.state.changes,
             trouble,

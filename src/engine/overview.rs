@@ -164,6 +164,7 @@ impl Engine {
     ) -> SeriesStanding {
         let signal = &self.rules.signals[tracked.signal];
         let own = own_load(tracked, load);
+        let newest = self.state.tracks.newest(tracked);
         let strongest =
             vote(tracked, signal, slot, load).map(|scores| scores.into_iter().fold(0.0, f64::max));
         let score = score(limit, strongest);
@@ -176,7 +177,7 @@ impl Engine {
         };
         let health = if tracked.unasked {
             Health::Unasked
-        } else if !tracked.is_current(now) {
+        } else if !newest.is_current(now) {
             Health::Missing
         } else if tracked.role.is_context() {
             Health::Context
@@ -190,12 +191,12 @@ impl Engine {
         SeriesStanding {
             series: tracked.series.clone(),
             role: tracked.role,
-            value: tracked.latest.filter(|_| tracked.is_current(now)),
+            value: newest.at(now),
             usual: tracked.baseline.as_ref().and_then(|baseline| baseline.usual(slot, own)),
             score,
             moved: way.map(|way| (way, onset(way))),
             health,
-            seen: tracked.seen(),
+            seen: newest.seen,
             peers: tracked.peers.len(),
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::detect::apart::{Farthest, PEERS_MIN, compare, is_compared};
+use crate::engine::peer::Peer;
 use crate::engine::track::{Tracked, Tracks};
 use crate::rules::{Role, Signal};
 
@@ -40,7 +41,7 @@ impl Tracks {
             let Some(at) = self.apart_from(place, label) else { continue };
             let distances = &mut self.all[at];
             distances.history.push(block, ratio, blocks_max);
-            distances.latest = Some(ratio);
+            distances.newest.value = Some(ratio);
             if let Some(apart) = &mut distances.apart {
                 apart.farthest = Some(farthest);
             }
@@ -72,9 +73,9 @@ fn farthest(tracked: &mut Tracked, signal: &Signal, block: i64) -> Option<(f64, 
         return None;
     }
     let (mut names, mut values, mut distances) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, peer) in &mut tracked.peers {
+    for peer in &mut tracked.peers {
         if let Some(value) = peer.settled_at(block) {
-            names.push(name.as_str());
+            names.push(&*peer.name);
             values.push(value);
             distances.push(&mut peer.distance);
         }
@@ -83,10 +84,10 @@ fn farthest(tracked: &mut Tracked, signal: &Signal, block: i64) -> Option<(f64, 
 }
 
 fn unsettle(tracked: &mut Tracked, who: &Restarted) {
-    for (name, peer) in &mut tracked.peers {
+    for peer in &mut tracked.peers {
         let again = match who {
             Restarted::Any => true,
-            Restarted::Peers(names) => names.contains(name),
+            Restarted::Peers(names) => names.contains(&*peer.name),
         };
         if again {
             peer.restarted();
@@ -99,8 +100,8 @@ fn unsettle(tracked: &mut Tracked, who: &Restarted) {
 fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
     let mut found: BTreeMap<String, Restarted> = BTreeMap::new();
     for tracked in all.iter().filter(|tracked| tracked.role == Role::Version) {
-        let changed = tracked.peers.iter().filter(|(_, peer)| peer.came_at(block));
-        begun(&mut found, &tracked.series.service, changed.map(|(name, _)| name));
+        let changed = tracked.peers.iter().filter(|peer| peer.came_at(block));
+        begun(&mut found, &tracked.series.service, changed);
     }
     for tracked in all.iter().filter(|tracked| tracked.role == Role::Restarts) {
         let service = &tracked.series.service;
@@ -110,9 +111,9 @@ fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
             }
             continue;
         }
-        let newest = tracked.peers.iter().filter_map(|(name, p)| Some((name, p.recent.back()?)));
-        let again = newest.filter(|(_, (at, value))| *at == block && *value > 0.0);
-        begun(&mut found, service, again.map(|(name, _)| name));
+        let again = |(at, value): (i64, f64)| at == block && value > 0.0;
+        let again = tracked.peers.iter().filter(|peer| peer.recent.newest().is_some_and(again));
+        begun(&mut found, service, again);
     }
     found
 }
@@ -121,13 +122,13 @@ fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
 fn begun<'a>(
     found: &mut BTreeMap<String, Restarted>,
     service: &str,
-    who: impl Iterator<Item = &'a String>,
+    who: impl Iterator<Item = &'a Peer>,
 ) {
-    for name in who {
+    for peer in who {
         let entry = found.entry(service.to_owned());
         let begun = entry.or_insert_with(|| Restarted::Peers(BTreeSet::new()));
         if let Restarted::Peers(names) = begun {
-            names.insert(name.clone());
+            names.insert(peer.name.to_string());
         }
     }
 }

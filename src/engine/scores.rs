@@ -19,7 +19,7 @@ impl Engine {
             });
             let load = service.load_at(tracks, block, slot);
             for tracked in service.members.iter().map(|&place| &tracks[place]) {
-                let Some(value) = tracked.latest.filter(|_| tracked.is_current(now)) else {
+                let Some(value) = self.state.tracks.newest(tracked).at(now) else {
                     continue;
                 };
                 let signal = &self.rules.signals[tracked.signal];

@@ -33,7 +33,7 @@ impl Engine {
             if tracked.apart.is_none() && usual {
                 let group = (tracked.series.service.as_str(), tracked.series.signal.as_str());
                 let seen = last.entry(group).or_default();
-                *seen = (*seen).max(tracked.seen());
+                *seen = (*seen).max(self.state.tracks.newest(tracked).seen);
             }
         }
         let gone = last.into_iter().filter_map(|((service, signal), seen)| {

@@ -19,8 +19,12 @@ pub const MIDDLE_90_SIGMAS: f64 = 3.29;
 pub fn median(values: &mut [f64]) -> Option<f64> {
     let values = finite_prefix(values);
     let middle = values.len() / 2;
-    if values.is_empty() {
-        return None;
+    match *values {
+        [] => return None,
+        // Peers of a service, tick by tick: mostly one or two.
+        [one] => return Some(one),
+        [one, other] => return Some(f64::midpoint(one, other)),
+        _ => {}
     }
     let even = values.len().is_multiple_of(2);
     let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);

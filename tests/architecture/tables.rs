@@ -32,6 +32,7 @@ pub(crate) const STAGES: &[&[&str]] = &[
     &["baseline"],
     &["detect"],
     &["places"],
+    &["open", "peer"],
     &["track"],
     &["peers"],
     &["vote"],

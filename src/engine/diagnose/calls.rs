@@ -101,7 +101,7 @@ pub(super) fn dependencies(scene: &Scene<'_>, view: View, several: bool) -> Look
     };
     // By dependency, the largest score of any call to it.
     let mut calls: BTreeMap<&str, f64> = BTreeMap::new();
-    for tracked in scene.tracks {
+    for tracked in &scene.tracks.all {
         let call = matches!(tracked.role, Role::DependencyLatency | Role::DependencyErrors)
             && tracked.apart.is_none()
             && callers.contains(&tracked.series.service.as_str());

@@ -81,7 +81,7 @@ fn steady(scene: &Scene<'_>, tracked: &Tracked, climb: Climb) -> String {
     let name = describe(tracked);
     let (now, usual) = match tracked.farthest() {
         Some(farthest) => (Some(farthest.value), Some(farthest.others)),
-        None => (tracked.latest, scene.expected(tracked)),
+        None => (scene.tracks.newest(tracked).value, scene.expected(tracked)),
     };
     let now = format::optional(now, unit);
     let usual = usual.map_or_else(|| "not known".to_owned(), |usual| format::value(usual, unit));
@@ -100,10 +100,10 @@ fn course(scene: &Scene<'_>, tracked: &Tracked, starts: &[i64]) -> Option<Course
     let end = scene.at.0 + 1;
     let from = end - WINDOWS[0];
     let slots = scene.clock.slots(from, end);
-    let load = service.loads(scene.tracks, scene.archive, from, &slots);
+    let load = service.loads(&scene.tracks.all, scene.archive, from, &slots);
     let own: Vec<f64> = deviations(scene, tracked, (from, &slots), &load);
     let usual = vec![Load::USUAL; slots.len()];
-    let traffic = service.traffic_tracked(scene.tracks).filter(|_| tracked.apart.is_none());
+    let traffic = service.traffic_tracked(&scene.tracks.all).filter(|_| tracked.apart.is_none());
     let traffic = traffic.map(|traffic| deviations(scene, traffic, (from, &slots), &usual));
     let mut known = false;
     for window in WINDOWS {

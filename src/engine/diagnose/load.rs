@@ -30,7 +30,7 @@ pub(super) fn explains(scene: &Scene<'_>) -> Looked {
     let high = scene
         .services
         .get(&scene.root)
-        .and_then(|service| service.traffic_is_high(scene.tracks, scene.at.0));
+        .and_then(|service| service.traffic_is_high(&scene.tracks.all, scene.at.0));
     // More than at this hour on other days, and as much as on the busiest ones. What is only more
     // than at this hour may be on its way there, or costs more than such traffic did before.
     let seen = match (moved, high) {
@@ -66,7 +66,7 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     let root = &scene.root;
     let unknown = |why: &str| Looked::new(None, format!("a knee in the load of {root}: {why}"));
     let Some(service) = scene.services.get(root) else { return Looked::idle() };
-    let Some(traffic) = service.traffic_tracked(scene.tracks) else {
+    let Some(traffic) = service.traffic_tracked(&scene.tracks.all) else {
         return Looked::unmeasured(Role::Traffic.name());
     };
     let moved = |role: &Role| {
@@ -77,7 +77,7 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     let Some(bent) = BENDS.iter().find_map(moved) else {
         return Looked::idle();
     };
-    if service.traffic_is_high(scene.tracks, scene.at.0) == Some(false) {
+    if service.traffic_is_high(&scene.tracks.all, scene.at.0) == Some(false) {
         return Looked::new(Some(false), format!("traffic of {root} is not above its usual highs"));
     }
     let Some(points) = points(scene, traffic, bent) else { return unknown("too little data") };

@@ -13,7 +13,7 @@ use crate::engine::diagnose::calls::share_of_calls;
 use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
-use crate::engine::track::Tracked;
+use crate::engine::track::{Tracked, Tracks};
 use crate::engine::vote::matters;
 use crate::format;
 use crate::rules::{Role, Rules};
@@ -44,7 +44,7 @@ pub struct Scene<'a> {
     /// All services.
     pub services: &'a BTreeMap<String, Service>,
     /// All series.
-    pub tracks: &'a [Tracked],
+    pub tracks: &'a Tracks,
     /// Who calls whom.
     pub graph: &'a Graph,
     /// Change events of the last weeks, in order of time.
@@ -97,7 +97,7 @@ pub(crate) struct Seen<'a> {
 impl<'a> Scene<'a> {
     /// Both points of view, the outside one only where somebody calls the root.
     pub fn views(&self) -> Vec<View> {
-        let called = self.tracks.iter().any(|t| self.calls_root(t));
+        let called = self.tracks.all.iter().any(|t| self.calls_root(t));
         if called { vec![View::Inside, View::Outside] } else { vec![View::Inside] }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Scene<'a> {
 
     /// The series that speak for a role from a point of view.
     pub(crate) fn series_of(&self, view: View, role: Role) -> impl Iterator<Item = &'a Tracked> {
-        let tracks: &'a [Tracked] = self.tracks;
+        let tracks: &'a [Tracked] = &self.tracks.all;
         tracks.iter().filter(move |tracked| {
             tracked.role == role
                 // One peer apart is not the role: the typical one did not move.
@@ -173,19 +173,19 @@ impl<'a> Scene<'a> {
     /// What a series stands at, in its own unit: over the newest block, as in the alert's signals.
     pub(crate) fn stands_at(&self, tracked: &Tracked) -> Option<f64> {
         let of_block = tracked.history.at(self.at.0);
-        Some(of_block).filter(|value| value.is_finite()).or(tracked.latest)
+        Some(of_block).filter(|value| value.is_finite()).or(self.tracks.newest(tracked).value)
     }
 
     /// Where a series that has moved counts some of the calls that are made: how many of all.
     pub(crate) fn share_of_calls(&self, tracked: &Tracked) -> Option<f64> {
         let number = self.moved_to(tracked)?;
-        share_of_calls(self.rules, self.tracks, (tracked, number), self.at.0)
+        share_of_calls(self.rules, &self.tracks.all, (tracked, number), self.at.0)
     }
 
     fn load_of(&self, tracked: &Tracked) -> Load {
         self.services
             .get(&tracked.series.service)
-            .map_or(Load::USUAL, |service| service.load_at(self.tracks, self.at.0, self.at.1))
+            .map_or(Load::USUAL, |service| service.load_at(&self.tracks.all, self.at.0, self.at.1))
     }
 
     /// `Some(true)` when the role moved that way, `Some(false)` when it clearly did not.
@@ -239,6 +239,7 @@ impl<'a> Scene<'a> {
         };
         let mut lines: Vec<(usize, String)> = self
             .tracks
+            .all
             .iter()
             .filter(|t| t.series.service == self.root && t.apart.is_none())
             // That a version is what it is calms nobody, least of all after it changed.
@@ -265,7 +266,7 @@ impl<'a> Scene<'a> {
 
     /// What is expected of a series now, in its own unit.
     pub(crate) fn expected(&self, tracked: &Tracked) -> Option<f64> {
-        self.services.get(&tracked.series.service)?.expected(self.tracks, tracked, self.at)
+        self.services.get(&tracked.series.service)?.expected(&self.tracks.all, tracked, self.at)
     }
 
     /// `Some(true)` when the root is a callee in trouble, from outside; from inside, whether a
@@ -287,7 +288,7 @@ impl<'a> Scene<'a> {
 
     /// The distances between the root's peers that can be judged.
     pub(crate) fn distances(&self) -> impl Iterator<Item = Seen<'a>> {
-        let tracks: &'a [Tracked] = self.tracks;
+        let tracks: &'a [Tracked] = &self.tracks.all;
         tracks
             .iter()
             .filter(|t| t.apart.is_some() && t.baseline.is_some())

@@ -216,7 +216,7 @@ struct Move<'a> {
 
 impl<'a> Move<'a> {
     fn of(scene: &Scene<'a>, finding: &Finding) -> Self {
-        let tracked = &scene.tracks[finding.place];
+        let tracked = &scene.tracks.all[finding.place];
         Self { tracked, direction: finding.direction, onset: finding.onset }
     }
 }
@@ -277,7 +277,7 @@ pub(crate) fn query_of(rules: &Rules, tracked: &Tracked) -> String {
 /// that narrows the culprit down, or else the first that is known; and the same for its value alone.
 fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static str, Split> {
     let mut splits = BTreeMap::new();
-    let of_root = scene.tracks.iter().filter(|tracked| tracked.series.service == scene.root);
+    let of_root = scene.tracks.all.iter().filter(|tracked| tracked.series.service == scene.root);
     for tracked in of_root.filter(|tracked| tracked.apart.is_none()) {
         let signal = &scene.rules.signals[tracked.signal];
         let Some(breakdown) = &signal.breakdown else { continue };
@@ -297,7 +297,7 @@ fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static 
 
 /// The peer of the root that is apart from its siblings; empty where none is.
 fn odd_peer(scene: &Scene<'_>) -> String {
-    let moved = scene.findings.iter().map(|finding| &scene.tracks[finding.place]);
+    let moved = scene.findings.iter().map(|finding| &scene.tracks.all[finding.place]);
     let mut of_root = moved.filter(|tracked| tracked.series.service == scene.root);
     of_root.find_map(Tracked::farthest).map(|odd| odd.peer.clone()).unwrap_or_default()
 }

@@ -5,7 +5,8 @@ use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK};
 use crate::engine::diagnose::scene::{Scene, View};
 use crate::engine::grid::block_start;
 use crate::engine::history::PRESENCE_BLOCKS;
-use crate::engine::track::{Peer, Tracked};
+use crate::engine::peer::Peer;
+use crate::engine::track::Tracked;
 use crate::format;
 use crate::rules::Role;
 use crate::series::Labels;
@@ -39,7 +40,7 @@ pub(super) fn new_worse(scene: &Scene<'_>) -> Looked {
         .filter_map(|role| {
             let tracked = scene.series_of(View::Inside, role).find(|t| t.peers.len() > 1)?;
             let of = |names: &[String]| -> Vec<f64> {
-                names.iter().filter_map(|name| tracked.peers.get(name)?.since(since)).collect()
+                names.iter().filter_map(|name| tracked.peer(name)?.since(since)).collect()
             };
             let (new, old) = (of(&new), of(&old));
             let best_new = new.into_iter().reduce(f64::min)?;
@@ -144,15 +145,15 @@ fn version_of(tracked: &Tracked) -> Option<String> {
 }
 
 fn present(tracked: &Tracked, block: i64) -> Vec<String> {
-    let here = |peer: &Peer| peer.recent.back().is_some_and(|&(last, _)| last >= block - 1);
-    tracked.peers.iter().filter(|(_, p)| here(p)).map(|(name, _)| name.clone()).collect()
+    let here = |peer: &Peer| peer.recent.newest().is_some_and(|(last, _)| last >= block - 1);
+    tracked.peers.iter().filter(|peer| here(peer)).map(|peer| peer.name.to_string()).collect()
 }
 
 impl Peer {
     /// The middle of the last half hour, as far as it lies after `block`.
     fn since(&self, block: i64) -> Option<f64> {
         let recent = self.recent.iter().rev().take(VERSION_BLOCKS);
-        let values = recent.filter(|(at, _)| *at > block).map(|&(_, value)| value);
+        let values = recent.filter(|(at, _)| *at > block).map(|(_, value)| value);
         median(&mut values.collect::<Vec<f64>>())
     }
 }

@@ -1,19 +1,23 @@
 //! Ingest: samples become one value per block and series. Peers are folded into the service's
 //! typical peer, so that a service whose instances come and go keeps its baseline.
 
-use std::collections::{BTreeMap, VecDeque};
+mod gather;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::archive::{Archive, Run};
 use crate::engine::baseline::{Baseline, Load};
-use crate::engine::detect::apart::{Apart, Distance, SETTLING_BLOCKS};
+use crate::engine::detect::apart::Apart;
 use crate::engine::detect::creep::Levels;
 use crate::engine::detect::drift::Drift;
 use crate::engine::detect::statistic::Family;
-use crate::engine::history::{History, narrow};
-use crate::engine::places::{Places, Way};
+use crate::engine::history::History;
+use crate::engine::open::{Newest, OpenBlock, Partial};
+use crate::engine::peer::Peer;
+use crate::engine::places::{Places, Way, Ways, index, reserve_one};
 use crate::rules::{Role, Signal};
 use crate::series::{Batch, Sample, Series, SeriesId};
 use crate::stats::robust::median;
@@ -21,12 +25,8 @@ use crate::time::Timestamp;
 
 /// Peers remembered per series; more are folded into the middle but not told apart.
 pub const PEERS_MAX: usize = 500;
-/// Blocks remembered per peer: the last hour, enough to compare versions.
-const PEER_BLOCKS: usize = 12;
 /// Stands for a peer's name where any of them is meant.
 const ANY_PEER: &str = "*";
-/// A peer that was silent for this many blocks is forgotten: a day.
-const PEER_GONE_BLOCKS: i64 = 288;
 
 /// One series of a service with all its peers, and everything known about it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,14 +48,16 @@ pub struct Tracked {
     pub drift: Drift,
     /// Where it was in the last weeks.
     pub levels: Levels,
-    /// Members, by peer value.
-    pub peers: BTreeMap<String, Peer>,
-    /// The newest value.
-    pub latest: Option<f64>,
-    /// The tick of the newest value.
-    seen: Option<Timestamp>,
-    /// Values of the ticks of the open block, as precise as the history.
-    block: Vec<f32>,
+    /// Members, in order of name.
+    pub peers: Vec<Peer>,
+    /// The newest value before the open block.
+    pub newest: Newest,
+    /// What came of the open block before the ways to it were forgotten.
+    #[serde(skip)]
+    open: Option<Box<Partial>>,
+    /// The ways to it.
+    #[serde(skip)]
+    ways: Ways,
     /// True when the source could not ask for it during the open block.
     pub unasked: bool,
     /// Set where its values are not samples, but how far one peer of another series is apart.
@@ -66,33 +68,19 @@ pub struct Tracked {
     pub silenced: bool,
 }
 
-/// One interchangeable member of a service.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Peer {
-    /// Block values, oldest first, at most an hour.
-    pub recent: VecDeque<(i64, f64)>,
-    /// How far it is from the others.
-    pub distance: Distance,
-    /// First block of those in which it was there for most ticks; none when it was not just now.
-    since: Option<i64>,
-    block: Vec<f64>,
-}
-
 /// All series, in order of first appearance, and the way from a sample to its series.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Tracks {
     /// The series.
     pub all: Vec<Tracked>,
     /// From a series to that of the distances between its peers.
-    #[serde(skip)]
     apart: BTreeMap<SeriesId, usize>,
     /// From a sample to its place in `all`.
-    #[serde(skip)]
     places: Places,
-    #[serde(skip)]
+    /// What came since the newest block closed.
+    open: OpenBlock,
     groups: BTreeMap<SeriesId, usize>,
     /// True while no place in `all` has changed since services were last told their series.
-    #[serde(skip)]
     pub enrolled: bool,
 }
 
@@ -105,75 +93,49 @@ impl Tracks {
     /// Whatever the order of arrival, the same data gives the same state: what is known goes where
     /// it belongs, and what is new is made in order of series.
     pub fn take(&mut self, now: Timestamp, signals: &[Signal], batch: &Batch) -> u64 {
+        if self.places.is_full(batch.samples.len()) {
+            self.forget_ways();
+        }
         let mut beyond = 0;
-        let mut shared: Vec<(usize, f64)> = Vec::new();
         let mut strangers: Vec<&Sample> = Vec::new();
         self.places.begin(signals, &batch.traffic);
+        self.open.begin(now, self.places.len());
         for sample in &batch.samples {
-            let way = self.places.find(&sample.series);
-            if !way.is_some_and(|way| self.put(now, way, sample, &mut shared)) {
-                strangers.push(sample);
+            match self.places.find(&sample.series) {
+                Some(way) => self.put(way, sample.value),
+                None => strangers.push(sample),
             }
         }
-        strangers.sort_unstable_by_key(|sample| sample.series.id);
+        // All series of a service side by side: they are judged together.
+        strangers.sort_unstable_by_key(|sample| (&sample.series.service, sample.series.id));
         for sample in strangers {
-            let Some(way) = self.way(signals, &sample.series) else {
-                beyond += 1;
-                continue;
-            };
-            if let Some(peer) = sample.series.peer.as_ref().filter(|_| !way.too_calm)
-                && self.all[way.place].peers.len() < PEERS_MAX
-            {
-                self.all[way.place].peers.entry(peer.clone()).or_default();
+            match self.way(signals, &sample.series) {
+                Some(way) => self.put(way, sample.value),
+                None => beyond += 1,
             }
-            self.put(now, way, sample, &mut shared);
         }
-        self.fold(now, shared);
-        self.places.end(&batch.samples);
+        if self.places.is_out_of_order(batch.samples.len()) {
+            self.keep_open();
+            let moved = self.places.reorder(&batch.samples);
+            for tracked in &mut self.all {
+                tracked.ways = tracked.ways.map(|way| moved[index(way)]);
+            }
+        }
         beyond
     }
 
-    /// Puts a sample where it belongs; false when it comes from a peer that must be made first.
-    fn put(
-        &mut self,
-        now: Timestamp,
-        way: Way,
-        sample: &Sample,
-        shared: &mut Vec<(usize, f64)>,
-    ) -> bool {
-        let tracked = &mut self.all[way.place];
+    /// Puts a value where it belongs.
+    fn put(&mut self, way: Way, value: f64) {
         if way.too_calm {
             // Not believed, and not missing either.
-            tracked.unasked = true;
-        } else if way.alone {
-            tracked.tick(now, Some(sample.value).filter(|value| value.is_finite()));
+            self.all[way.place].unasked = true;
         } else {
-            if let Some(name) = &sample.series.peer {
-                let full = tracked.peers.len() >= PEERS_MAX;
-                match tracked.peers.get_mut(name) {
-                    Some(peer) => peer.block.push(sample.value),
-                    None if !full => return false,
-                    None => {}
-                }
-            }
-            shared.push((way.place, sample.value));
-        }
-        true
-    }
-
-    /// Folds the peers of each series into the typical one.
-    fn fold(&mut self, now: Timestamp, mut shared: Vec<(usize, f64)>) {
-        shared.sort_unstable_by_key(|&(place, _)| place);
-        let mut values = Vec::new();
-        for peers in shared.chunk_by(|a, b| a.0 == b.0) {
-            values.clear();
-            values.extend(peers.iter().map(|&(_, value)| value));
-            self.all[peers[0].0].tick(now, median(&mut values));
+            self.open.put(way.number, value);
         }
     }
 
-    /// Where a sample goes, its series made if it is new; none beyond the limit or when its
-    /// signal is not in the rules.
+    /// Where a sample goes, its series and peer made if they are new; none beyond the limit or
+    /// when its signal is not in the rules.
     fn way(&mut self, signals: &[Signal], series: &Arc<Series>) -> Option<Way> {
         if let Some(way) = self.places.find(series) {
             return Some(way);
@@ -183,66 +145,63 @@ impl Tracks {
         let place = match self.groups.get(&group.id) {
             Some(&place) => place,
             None if self.all.len() >= SERIES_MAX => return None,
-            None => {
-                self.groups.insert(group.id, self.all.len());
-                if self.all.len() == self.all.capacity() {
-                    // By doubling, half of the room would lie idle.
-                    self.all.reserve_exact(self.all.len() / 8 + 1);
-                }
-                self.all.push(Tracked::new(group, signal, signals[signal].role));
-                self.enrolled = false;
-                self.all.len() - 1
-            }
+            None => self.track(group, signal, signals[signal].role),
         };
-        if series.id == self.all[place].series.id {
+        let tracked = &mut self.all[place];
+        if series.id == tracked.series.id {
             // One copy for source and engine, also after a restart.
-            self.all[place].series = Arc::clone(series);
+            tracked.series = Arc::clone(series);
         }
-        Some(self.places.add(series, place, &signals[signal]))
+        let way = self.places.add(series, place, &signals[signal]);
+        if !way.too_calm {
+            let (peer, is_new) = tracked.place_of(series.peer.as_deref());
+            if let Some(peer) = peer.filter(|_| is_new) {
+                self.places.make_room(tracked.ways, peer);
+            }
+            self.places.meet(way, peer, &mut tracked.ways);
+        }
+        Some(way)
+    }
+
+    /// A new series. Returns its place.
+    fn track(&mut self, series: Arc<Series>, signal: usize, role: Role) -> usize {
+        let place = self.all.len();
+        self.groups.insert(series.id, place);
+        reserve_one(&mut self.all);
+        self.all.push(Tracked::new(series, signal, role));
+        self.enrolled = false;
+        place
     }
 
     /// Closes the open block of every series. What has become complete goes to the archive first.
     pub fn close(&mut self, block: i64, blocks_max: i64, archive: &mut dyn Archive) {
-        self.archive(block, archive);
-        let mut ticks = Vec::new();
-        for tracked in self.all.iter_mut().filter(|tracked| tracked.apart.is_none()) {
-            ticks.clear();
-            ticks.extend(tracked.block.drain(..).map(f64::from));
-            let asked = ticks.len();
-            let value = median(&mut ticks).unwrap_or(f64::NAN);
-            tracked.history.push(block, value, blocks_max);
-            for peer in tracked.peers.values_mut() {
-                // A scrape that failed is no restart; one that is short is told by other signals.
-                if peer.block.len() * 2 <= asked {
-                    peer.restarted();
-                } else if asked > 0 {
-                    peer.since.get_or_insert(block);
-                }
-                if let Some(value) = median(&mut peer.block) {
-                    peer.recent.push_back((block, value));
-                }
-                peer.block.clear();
-                while peer.recent.len() > PEER_BLOCKS {
-                    peer.recent.pop_front();
-                }
-            }
-            tracked.peers.retain(|_, peer| {
-                peer.recent.back().is_some_and(|&(last, _)| block - last < PEER_GONE_BLOCKS)
-            });
-        }
-    }
-
-    /// Hands over the runs that are complete now that `block` closes.
-    fn archive(&self, block: i64, archive: &mut dyn Archive) {
         let mut runs: BTreeMap<i64, Vec<(SeriesId, Run)>> = BTreeMap::new();
-        for tracked in &self.all {
+        let (mut came, mut values) = (Partial::default(), Vec::new());
+        for tracked in &mut self.all {
             if let Some((run, values)) = tracked.history.complete(block) {
                 runs.entry(run).or_default().push((tracked.series.id, values));
             }
+            if tracked.apart.is_some() {
+                continue;
+            }
+            came.gather(tracked, &self.places, &self.open, &mut values);
+            if tracked.close(block, blocks_max, &mut came, &mut values) {
+                self.places.forget(&mut tracked.ways);
+            }
         }
+        self.open.clear();
         for (run, mut series) in runs {
             series.sort_unstable_by_key(|&(id, _)| id);
             archive.keep(run, &mut series.into_iter());
+        }
+    }
+
+    /// Forgets all ways: each series is looked up once more.
+    fn forget_ways(&mut self) {
+        self.keep_open();
+        self.places.clear();
+        for tracked in &mut self.all {
+            tracked.ways = None;
         }
     }
 
@@ -256,15 +215,16 @@ impl Tracks {
     /// Drops series that were silent for as long as the history reaches back, or whose signal
     /// left the rules, and finds the others' signals again.
     pub fn retain_known(&mut self, signals: &[Signal]) {
+        self.forget_ways();
         self.all.retain_mut(|tracked| {
             let known = signals.iter().position(|signal| signal.name == tracked.series.signal);
             if let Some(signal) = known {
                 tracked.signal = signal;
                 tracked.role = signals[signal].role;
             }
-            known.is_some() && (tracked.history.first().is_some() || !tracked.block.is_empty())
+            let came = || tracked.open.as_ref().is_some_and(|open| !open.ticks.is_empty());
+            known.is_some() && (tracked.history.first().is_some() || came())
         });
-        self.places.clear();
         self.enrolled = false;
         let all = self.all.iter().zip(0..);
         self.apart = all
@@ -310,10 +270,10 @@ impl Tracked {
             baseline: None,
             drift: Drift::default(),
             levels: Levels::default(),
-            peers: BTreeMap::new(),
-            latest: None,
-            seen: None,
-            block: Vec::new(),
+            peers: Vec::new(),
+            newest: Newest::default(),
+            open: None,
+            ways: None,
             unasked: false,
             apart: None,
             asked_from: i64::MIN,
@@ -326,26 +286,57 @@ impl Tracked {
         self.history.window(archive, self.series.id, from, to)
     }
 
-    /// Takes in the value of one tick.
-    fn tick(&mut self, now: Timestamp, value: Option<f64>) {
-        self.latest = value;
-        self.seen = Some(now);
-        self.block.extend(value.map(narrow));
+    /// The place of a peer among its peers, and whether it was made just now; none where peers are
+    /// not told apart.
+    fn place_of(&mut self, name: Option<&str>) -> (Option<usize>, bool) {
+        let Some(name) = name else { return (None, false) };
+        match self.peers.binary_search_by(|peer| (*peer.name).cmp(name)) {
+            Ok(place) => (Some(place), false),
+            Err(_) if self.peers.len() >= PEERS_MAX => (None, false),
+            Err(place) => {
+                self.peers.reserve_exact(1);
+                self.peers.insert(place, Peer::new(name));
+                if let Some(open) = &mut self.open {
+                    open.peers.insert(place, Vec::new());
+                }
+                (Some(place), true)
+            }
+        }
+    }
+
+    /// The peer of a name.
+    pub fn peer(&self, name: &str) -> Option<&Peer> {
+        let place = self.peers.binary_search_by(|peer| (*peer.name).cmp(name)).ok()?;
+        Some(&self.peers[place])
+    }
+
+    /// Closes its open block, of which `came` is here. True when peers were forgotten.
+    fn close(
+        &mut self,
+        block: i64,
+        blocks_max: i64,
+        came: &mut Partial,
+        values: &mut Vec<f64>,
+    ) -> bool {
+        self.open = None;
+        if !came.is_empty() {
+            self.newest = came.newest;
+        }
+        values.clear();
+        values.extend(came.ticks.iter().copied().map(f64::from));
+        let asked = values.len();
+        self.history.push(block, median(values).unwrap_or(f64::NAN), blocks_max);
+        for (peer, values) in self.peers.iter_mut().zip(&mut came.peers) {
+            peer.close(block, values, asked);
+        }
+        let before = self.peers.len();
+        self.peers.retain(|peer| !peer.is_gone(block));
+        self.peers.len() < before
     }
 
     /// Where events are counted: the level that its score is about, in its own unit.
     pub fn events(&self, load: Load) -> Option<f64> {
         Some(self.drift.events()? * self.baseline.as_ref()?.unit_load(load))
-    }
-
-    /// When it last had a value.
-    pub fn seen(&self) -> Option<Timestamp> {
-        self.seen
-    }
-
-    /// Whether it had a value at `now`.
-    pub fn is_current(&self, now: Timestamp) -> bool {
-        self.seen == Some(now)
     }
 
     /// Signals that measure the same thing count once: families, not metrics, vote.
@@ -354,26 +345,6 @@ impl Tracked {
         // Custom signals have nothing in common but the word.
         let name = if role == Role::Custom { self.series.signal.as_str() } else { "" };
         (role, &self.series.labels, name)
-    }
-}
-
-impl Peer {
-    /// It was away or began anew: what it was like before says nothing about it.
-    pub fn restarted(&mut self) {
-        self.since = None;
-        self.distance = None;
-    }
-
-    /// Whether a block is the first in which it is there.
-    pub fn came_at(&self, block: i64) -> bool {
-        self.since == Some(block)
-    }
-
-    /// Its value at a block, once it has been there for an hour without a break.
-    pub fn settled_at(&self, block: i64) -> Option<f64> {
-        let settled = self.since.is_some_and(|since| block - since >= SETTLING_BLOCKS);
-        let newest = self.recent.back().filter(|(at, _)| settled && *at == block);
-        newest.map(|&(_, value)| value)
     }
 }
 
