@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use super::archive::{NOTHING, Run, run_of};
 use super::grid::{PER_DAY, block_of, block_start, blocks_in};
-use super::track::SERIES_MAX;
 use crate::rules::Signal;
 use crate::series::{SeriesId, stable_hash};
 use crate::time::Timestamp;
@@ -65,9 +64,7 @@ impl Engine {
     pub fn adopt(&mut self, other: Option<Self>) {
         if let Some(other) = other {
             self.take_runs(&other);
-            let room = SERIES_MAX.saturating_sub(self.state.tracks.all.len());
-            let all = other.state.tracks.all;
-            self.state.tracks.all.extend(all.into_iter().take(room));
+            self.state.tracks.adopt(other.state.tracks);
         }
         self.state.definitions = definitions(&self.rules.signals);
         self.state.tracks.retain_known(&self.rules.signals);

@@ -234,6 +234,14 @@ impl Tracks {
         self.groups = all.map(|(tracked, place)| (tracked.series.id, place)).collect();
     }
 
+    /// Takes in the series of another engine, as far as there is room.
+    pub fn adopt(&mut self, mut other: Self) {
+        // The ways to them were that engine's.
+        other.forget_ways();
+        let room = SERIES_MAX.saturating_sub(self.all.len());
+        self.all.extend(other.all.into_iter().take(room));
+    }
+
     /// Where the distances between the peers of a series are kept, made when it is new; none
     /// beyond the limit.
     pub fn apart_from(&mut self, place: usize, peer_label: &str) -> Option<usize> {
