@@ -60,24 +60,35 @@ fn number(tick: i64, salt: i64) -> i64 {
     (tick * 7_919 + salt * 104_729 + (tick ^ salt) * 1_299_709).rem_euclid(1_000)
 }
 
+/// Binds its rows to series once, as sources do.
+#[derive(Default)]
+struct Bound(BTreeMap<SeriesId, Arc<Series>>);
+
+impl Bound {
+    fn series(&mut self, signal: &str, service: &str, instance: Option<i64>) -> Arc<Series> {
+        let series = series(signal, service, instance);
+        Arc::clone(self.0.entry(series.id).or_insert(series))
+    }
+}
+
 /// One tick of two services: scrapes that fail, a fourth instance that comes within a block and
 /// goes again, calm stretches, what is no number, and rows that come twice.
-fn batch(tick: i64) -> Batch {
+fn batch(bound: &mut Bound, tick: i64) -> Batch {
     let mut batch = Batch { span: TICK, ..Batch::default() };
     for (service, salt) in [("web", 1), ("shop", 50)] {
         if number(tick, salt) < 900 {
-            batch.traffic.push(Sample { series: series("p99", service, None), value: 2.0 });
+            batch.traffic.push(Sample { series: bound.series("p99", service, None), value: 2.0 });
         }
         let mut push = |series, value| batch.samples.push(Sample { series, value });
-        push(series("traffic", service, None), number(tick, salt + 1) as f64);
+        push(bound.series("traffic", service, None), number(tick, salt + 1) as f64);
         let instances = if (43..187).contains(&tick) { 4 } else { 3 };
         for (signal, salt) in [("cpu", salt + 10), ("p99", salt + 20)] {
             for n in (0..instances).filter(|n| number(tick, salt + n) >= 100) {
                 let value = number(tick, salt + n) as f64 / 7.0;
                 let value = if value > 140.0 { f64::INFINITY } else { value };
-                push(series(signal, service, Some(n)), value);
+                push(bound.series(signal, service, Some(n)), value);
                 if number(tick, salt + n) % 50 == 0 {
-                    push(series(signal, service, Some(n)), value);
+                    push(bound.series(signal, service, Some(n)), value);
                 }
             }
         }
@@ -113,8 +124,9 @@ fn a_block_is_the_middle_of_its_ticks_and_a_tick_that_of_its_peers() {
     let archive = Shared::default();
     let mut engine = Engine::with_archive(rules(), settings(), Box::new(archive.clone()));
     let mut blocks: BTreeMap<(&str, &str, i64), Vec<f64>> = BTreeMap::new();
+    let mut bound = Bound::default();
     for tick in 0..(RUN_BLOCKS + 1) * TICKS_PER_BLOCK {
-        let (at, batch) = (start() + TICK.times(tick), batch(tick));
+        let (at, batch) = (start() + TICK.times(tick), batch(&mut bound, tick));
         let _ = engine.step(at, &batch);
         let mut newest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (signal, service) in SERIES {
@@ -150,8 +162,9 @@ fn neither_the_order_nor_a_restart_within_a_block_changes_a_byte() {
     let (mut whole, mut turned) =
         (Engine::new(rules(), settings()), Engine::new(rules(), settings()));
     let mut restarted = Engine::new(rules(), settings());
+    let mut bound = Bound::default();
     for tick in 0..300 {
-        let (at, batch) = (start() + TICK.times(tick), batch(tick));
+        let (at, batch) = (start() + TICK.times(tick), batch(&mut bound, tick));
         let mut reversed = batch.clone();
         reversed.samples.reverse();
         let outcome = whole.step(at, &batch);

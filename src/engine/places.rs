@@ -63,11 +63,16 @@ pub struct Places {
     floors: Floors,
 }
 
+/// The number of a floor, and how much is enough.
+type Floor = (usize, f64);
+
 /// Which services have as much traffic as a signal asks for.
 #[derive(Clone, Debug, Default)]
 struct Floors {
+    /// In the order in which the last tick's samples of traffic came.
+    arrived: Vec<(Arc<Series>, Option<Floor>)>,
     /// By hash of signal and service: number, and how much is enough.
-    by_id: BTreeMap<SeriesId, (usize, f64)>,
+    by_id: BTreeMap<SeriesId, Floor>,
     /// By number, at this tick.
     reached: Vec<bool>,
 }
@@ -76,17 +81,10 @@ impl Places {
     /// A tick begins, with what the queries for floors of traffic answered. A service that they do
     /// not name has no traffic.
     ///
-    /// Cost: O(log n) per sample of traffic.
+    /// Cost: O(1) per sample of traffic in the order of the last tick, else O(log n).
     pub fn begin(&mut self, signals: &[Signal], traffic: &[Sample]) {
         (self.next, self.missed, self.added) = (0, 0, 0);
-        self.floors.reached.fill(false);
-        for Sample { series, value } in traffic {
-            let signal = || signals.iter().find(|signal| signal.name == series.signal);
-            let known = self.floors.by_id.get(&floor_id(series)).copied();
-            if let Some((floor, least)) = known.or_else(|| self.floors.add(series, signal()?)) {
-                self.floors.reached[floor] |= *value >= least;
-            }
-        }
+        self.floors.begin(signals, traffic);
     }
 
     /// Where a sample goes; none for a series, or a peer, that was not met before.
@@ -229,8 +227,32 @@ impl Floors {
         Way { number, place: known.place as usize, too_calm }
     }
 
+    fn begin(&mut self, signals: &[Signal], traffic: &[Sample]) {
+        self.reached.fill(false);
+        self.arrived.truncate(traffic.len());
+        for (place, Sample { series, value }) in traffic.iter().enumerate() {
+            let floor = match self.arrived.get(place) {
+                Some((last, floor)) if Arc::ptr_eq(last, series) => *floor,
+                _ => self.arrive(place, signals, series),
+            };
+            if let Some((floor, least)) = floor {
+                self.reached[floor] |= *value >= least;
+            }
+        }
+    }
+
+    /// Looks up the floor of a sample of traffic and remembers where it came.
+    fn arrive(&mut self, place: usize, signals: &[Signal], series: &Arc<Series>) -> Option<Floor> {
+        let signal = || signals.iter().find(|signal| signal.name == series.signal);
+        let known = self.by_id.get(&floor_id(series)).copied();
+        let floor = known.or_else(|| self.add(series, signal()?));
+        self.arrived.truncate(place);
+        self.arrived.push((series.clone(), floor));
+        floor
+    }
+
     /// Remembers a signal's floor for a service; none if it has none.
-    fn add(&mut self, series: &Series, signal: &Signal) -> Option<(usize, f64)> {
+    fn add(&mut self, series: &Series, signal: &Signal) -> Option<Floor> {
         let floor = (self.reached.len(), signal.min_traffic.as_ref()?.at_least);
         self.reached.push(false);
         self.by_id.insert(floor_id(series), floor);
