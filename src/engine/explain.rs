@@ -39,7 +39,8 @@ impl Engine {
         if found.is_empty() {
             return None;
         }
-        let onset = Onset::of(&found, block_start(at.0 + 1));
+        let all = || Onset::of(&found, block_start(at.0 + 1));
+        let onset = self.onset_of(&root, &found, at).unwrap_or_else(all);
         let onset_range = onset_hull(&found, onset.range);
         let pattern = self.pattern_of(&found, &[], at);
         let place = Place { root, members, findings: found, pattern, onset: onset.at, onset_range };

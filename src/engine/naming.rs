@@ -11,6 +11,9 @@ use super::past::Pattern;
 use crate::rules::Rules;
 use crate::time::Timestamp;
 
+/// A closed block and its slot in the week.
+type At = (i64, u16);
+
 /// Where and when trouble is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -28,15 +31,6 @@ pub(super) struct Place {
     pub(super) onset_range: [Timestamp; 2],
 }
 
-impl Place {
-    /// The same trouble, beginning in another service.
-    fn seen_from(&self, root: &str) -> Self {
-        let mut place = Self { root: root.to_owned(), ..self.clone() };
-        place.members.insert(place.root.clone());
-        place
-    }
-}
-
 impl Engine {
     /// Names the cause of an incident, which may be about to open, from what is known now, by rules
     /// as experience has [`corrected`](super::experience::corrected) them.
@@ -49,7 +43,7 @@ impl Engine {
     ) -> Diagnosis {
         let place = self.place_of(incident, trouble, at);
         let told = incident.explained_at().filter(|told| *told != place.root);
-        let elsewhere = told.map(|told| place.seen_from(told));
+        let elsewhere = told.map(|told| self.seen_from(told, (incident, &place), at));
         let diagnosis = diagnose(&self.scene(rules, place, trouble, at));
         // What suffers from the trouble may be louder by now than where it began. Where it shows the
         // same cause, that has moved on with the trouble.
@@ -97,26 +91,41 @@ impl Engine {
         Place { root, members, findings, pattern, onset: onset.at, onset_range }
     }
 
-    /// When the trouble of a service began, as far as anything about it moved clearly: what opened
-    /// the incident may have been noise elsewhere, hours before.
-    fn onset_in(
+    /// The same trouble, beginning in another service.
+    fn seen_from(&self, root: &str, (incident, place): (&Incident, &Place), at: At) -> Place {
+        let mut place = Place { root: root.to_owned(), ..place.clone() };
+        place.members.insert(place.root.clone());
+        let onset = self.onset_in(incident, root, &place.findings, at);
+        (place.onset, place.onset_range) = (onset.at, onset_hull(&place.findings, onset.range));
+        place
+    }
+
+    /// When an incident's trouble began in a service: what opened it may have been noise elsewhere,
+    /// hours before.
+    pub(super) fn onset_in(
         &self,
         incident: &Incident,
         root: &str,
         findings: &[Finding],
-        at: (i64, u16),
+        at: At,
     ) -> Onset {
-        let about = |f: &&Finding| {
-            let series = &self.state.tracks.all[f.place].series;
-            series.service == root || series.dependency.as_deref() == Some(root)
-        };
-        let of_root: Vec<Finding> = findings.iter().filter(about).cloned().collect();
+        let drifts = incident.kind == Kind::Drift;
+        let of_root = drifts.then(|| self.onset_of(root, findings, at)).flatten();
+        of_root.unwrap_or(Onset { at: incident.onset, range: incident.range })
+    }
+
+    /// When the trouble of a service began, from what moved in it and in calls to it; none where
+    /// nothing of that did so clearly.
+    pub(super) fn onset_of(&self, root: &str, findings: &[Finding], at: At) -> Option<Onset> {
+        let series = |f: &Finding| &self.state.tracks.all[f.place].series;
+        let is_own = |f: &&Finding| series(f).service == root;
+        let is_call = |f: &&Finding| series(f).dependency.as_deref() == Some(root);
+        // It may not be among those whose findings these are.
+        let mut of_root = self.findings_of(root, at);
+        of_root.extend(findings.iter().filter(|f| is_call(f) && !is_own(f)).cloned());
+        of_root.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));
         let clear = of_root.first().is_some_and(|strongest| strongest.score >= NEIGHBOUR_MIN);
-        if incident.kind == Kind::Drift && clear {
-            Onset::of(&of_root, block_start(at.0 + 1))
-        } else {
-            Onset { at: incident.onset, range: incident.range }
-        }
+        clear.then(|| Onset::of(&of_root, block_start(at.0 + 1)))
     }
 
     /// Everything that a diagnosis looks at.

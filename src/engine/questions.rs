@@ -49,7 +49,9 @@ impl Engine {
             if !incident.is_open_to_naming(end) {
                 continue;
             }
-            let root = self.root_in(incident, &self.evidence_in(incident, at), trouble);
+            let found = self.evidence_in(incident, at);
+            let root = self.root_in(incident, &found, trouble);
+            let onset = self.onset_in(incident, &root, &found, at).at;
             let services = BTreeSet::from([&root, &incident.service]);
             for service in services {
                 // Two incidents may begin in one service: it is asked about for the first.
@@ -57,8 +59,8 @@ impl Engine {
                     continue;
                 }
                 let signals = self.worth_asking(service, at, &rules.signals);
-                let (service, onset) = (service.clone(), incident.onset);
-                topics.push(Topic { service, onset, incident: Some(incident.sought), signals });
+                let (service, incident) = (service.clone(), Some(incident.sought));
+                topics.push(Topic { service, onset, incident, signals });
             }
         }
         let mut near: Vec<(&String, f64)> = standings

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use grayflag::engine::alert::Alert;
 use grayflag::notify::templates::Templates;
+use grayflag::time::Span;
 
 use crate::support::sample;
 
@@ -19,7 +20,7 @@ fn what_the_reasons_tell_is_not_told_again_as_what_else_changed() {
     leading.evidence_for.splice(
         0..0,
         [
-            "deploy of payments at 02:05 UTC (v41), onset about then [strong]".to_owned(),
+            "deploy of payments at 01:52 UTC (v41), onset about then [strong]".to_owned(),
             "tenant acme has 83% of the time spent of checkout (usual 21%)".to_owned(),
         ],
     );
@@ -28,6 +29,11 @@ fn what_the_reasons_tell_is_not_told_again_as_what_else_changed() {
     (change.service, change.what) = ("payments".to_owned(), "v41".to_owned());
     let shown = text(&alert);
     assert!(shown.contains("WHAT ELSE CHANGED\n  Nothing more was reported.\n"), "{shown}");
+    let at = alert.changes[0].at;
+    alert.changes[0].at = at - Span::HOUR;
+    let shown = text(&alert);
+    assert!(shown.contains("deploy of payments: v41, 00:52 UTC"), "the same, earlier: {shown}");
+    alert.changes[0].at = at;
     alert.changes[0].what = "v4".to_owned();
     let part = &mut alert.breakdown[0];
     (part.value, part.service) = ("acm".to_owned(), "checkout".to_owned());

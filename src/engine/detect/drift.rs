@@ -10,7 +10,7 @@ use crate::engine::history::narrow;
 use crate::rules::Worse;
 use crate::stats::alone::believed;
 use crate::stats::count::CountBank;
-use crate::stats::ewma::{Bank, Means, PRICES, SCALES};
+use crate::stats::ewma::{Bank, HALF_LIVES, Means, PRICES, SCALES};
 use crate::stats::onset::Onset;
 
 /// Blocks with a value that a series needs after a gap before it may vote again.
@@ -20,8 +20,8 @@ const GAP_BLOCKS: i64 = 24;
 
 /// The scale at which growth is seen: half an hour.
 const NEW_SCALE: usize = 1;
-/// What has grown stands at least so many times as high over half an hour as over four.
-const GROWN_RATIO: f64 = 1.5;
+/// What has grown stands at least so many times as high as it would had it not.
+const GROWN_RATIO: f64 = 1.2;
 
 /// The unadjusted score must be this many times the threshold: load explains most of what it sees
 /// (METHODS 8.10).
@@ -203,11 +203,12 @@ impl Drift {
         self.bank.difference(scale)
     }
 
-    /// Whether what moved has moved clearly further within the last hours; events are too few to
-    /// say.
-    pub fn has_grown(&self) -> Option<bool> {
-        let [new, old] = [NEW_SCALE, SCALES - 1].map(|scale| self.shift(scale).abs());
-        (!self.counts_events()).then_some(new >= GROWN_RATIO * old)
+    /// Whether what moved so many blocks ago has moved clearly further since: over half an hour it
+    /// stands higher, against the last four hours, than a step of that age would.
+    pub fn has_grown(&self, age: i64) -> bool {
+        let at = |scale| self.mean(scale).unwrap_or_else(|| self.shift(scale)).abs();
+        let reached = 1.0 - (-(age as f64) / HALF_LIVES[SCALES - 1]).exp2();
+        at(NEW_SCALE) * reached >= GROWN_RATIO * at(SCALES - 1)
     }
 
     /// The mean value at a scale, where events are counted: they are capped before they are
@@ -294,11 +295,17 @@ mod tests {
 
     #[test]
     fn what_stands_for_long_has_not_grown_and_a_step_on_top_has() {
-        assert_eq!(stood(&[(0.0, 2016), (2.0, 96)]).has_grown(), Some(false));
-        assert_eq!(stood(&[(0.0, 2016), (2.0, 96), (5.0, 12)]).has_grown(), Some(true));
-        assert_eq!(stood(&[(0.0, 2016), (-2.0, 96), (-5.0, 12)]).has_grown(), Some(true));
-        // It falls back.
-        assert_eq!(stood(&[(0.0, 2016), (5.0, 96), (2.0, 12)]).has_grown(), Some(false));
+        let grown = |levels: &[(f64, i64)], age| stood(levels).has_grown(age);
+        assert!(!grown(&[(0.0, 2016), (2.0, 96)], 96));
+        assert!(grown(&[(0.0, 2016), (2.0, 96), (5.0, 12)], 108));
+        assert!(grown(&[(0.0, 2016), (-2.0, 96), (-5.0, 12)], 108));
+        assert!(!grown(&[(0.0, 2016), (5.0, 96), (2.0, 12)], 108), "it falls back");
+        // A leak still rises after most of a day.
+        for blocks in [96, 216, 264] {
+            let leak = (0..blocks).map(|block| (0.05 * f64::from(block), 1));
+            let leak: Vec<(f64, i64)> = [(0.0, 2016)].into_iter().chain(leak).collect();
+            assert!(grown(&leak, blocks.into()), "{blocks}");
+        }
     }
 
     #[test]

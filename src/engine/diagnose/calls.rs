@@ -23,7 +23,8 @@ pub(crate) fn share_of_calls(
     (counted, number): (&Tracked, f64),
     block: i64,
 ) -> Option<f64> {
-    if !matches!(counted.role, Role::Throttled | Role::Retries) {
+    // Rare ones are counted over hours, calls over a block.
+    if !matches!(counted.role, Role::Throttled | Role::Retries) || counted.drift.counts_events() {
         return None;
     }
     let unit = |tracked: &Tracked| rules.signals[tracked.signal].unit.as_deref();
@@ -74,6 +75,9 @@ pub(super) fn inside(scene: &Scene<'_>, view: View) -> Looked {
         None => Looked::unmeasured(format!("anything inside of {}", scene.root)),
         Some(seen) if seen.score.abs() >= MOVED_MIN => {
             Looked::new(Some(true), movement(scene, seen.tracked, seen.score))
+        }
+        Some(seen) if scene.is_older(seen.tracked) => {
+            Looked::new(None, movement(scene, seen.tracked, seen.score))
         }
         Some(_) => Looked::new(Some(false), format!("nothing inside of {} moved", scene.root)),
     }

@@ -19,7 +19,7 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
         let value = &dominant.value;
         let text = match dominant.direction {
             Direction::Up => {
-                let more = also(scene, of, (known, dominant));
+                let more = also(scene, of, (known, signal, dominant));
                 format!("{label} {value} has {share} of the {what} of {root} (usual {usual}){more}")
             }
             Direction::Down => format!(
@@ -51,7 +51,11 @@ pub(super) fn look(scene: &Scene<'_>, of: Option<Role>, label: Option<&str>) -> 
 
 /// What else the same value has more of: `, 15.7% of the time spent (usual 4.04%)`. Where the question
 /// is about one role, only what no cause asks for, because that is told with its own answer.
-fn also(scene: &Scene<'_>, of: Option<Role>, (known, dominant): (&Known, &Dominant)) -> String {
+fn also(
+    scene: &Scene<'_>,
+    of: Option<Role>,
+    (known, signal, dominant): (&Known, &Signal, &Dominant),
+) -> String {
     let evidence = scene.rules.causes.iter().flat_map(|cause| &cause.evidence);
     let asked: Vec<Role> = evidence
         .filter_map(|piece| match &piece.see {
@@ -59,17 +63,18 @@ fn also(scene: &Scene<'_>, of: Option<Role>, (known, dominant): (&Known, &Domina
             _ => None,
         })
         .collect();
-    let others = looked_up(scene, None, Some(&known.question.label)).filter(|(other, signal)| {
-        other.question.signal != known.question.signal
-            && (of.is_none() || !asked.contains(&signal.role))
-    });
+    let others = looked_up(scene, None, Some(&known.question.label))
+        .filter(|(_, other)| of.is_none() || !asked.contains(&other.role));
+    // Two percentiles are the same time spent.
+    let mut told = BTreeSet::from([signal.divided()]);
     let held = others.filter_map(|(other, signal)| {
         let explaining = &other.division.as_ref().ok()?.explaining;
         let same = explaining
             .iter()
             .find(|one| one.value == dominant.value && one.direction == Direction::Up)?;
         let [share, usual] = [same.share, same.usual_share].map(format::share);
-        Some(format!(", {share} of the {} (usual {usual})", signal.divided()))
+        let what = signal.divided();
+        told.insert(what).then(|| format!(", {share} of the {what} (usual {usual})"))
     });
     held.collect()
 }

@@ -133,17 +133,24 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
         return Looked::new(seen, movement(scene, strongest.tracked, strongest.score));
     }
     let tracked = strongest.tracked;
+    if scene.is_older(tracked) {
+        return Looked::new(None, movement(scene, tracked, strongest.score));
+    }
+    let (now, usual) = against_usual(scene, tracked, scene.stands_at(tracked));
+    let usual = usual.map_or_else(String::new, |usual| format!(" (usual {usual})"));
+    Looked::new(None, format!("{} moved too little to say: {now}{usual}", describe(tracked)))
+}
+
+/// A value of a series beside what is usual for it, as far as that is known.
+fn against_usual(
+    scene: &Scene<'_>,
+    tracked: &Tracked,
+    value: Option<f64>,
+) -> (String, Option<String>) {
     let unit = scene.rules.signals[tracked.signal].unit.as_deref();
     let expected = scene.expected(tracked);
-    let [now, usual] = format::optional_pair([scene.stands_at(tracked), expected], unit);
-    let usual = expected.map_or_else(String::new, |_| format!(" (usual {usual})"));
-    let name = describe(tracked);
-    let text = if scene.is_older(tracked) {
-        format!("{name} has stood at {now}{usual} since long before")
-    } else {
-        format!("{name} moved too little to say: {now}{usual}")
-    };
-    Looked::new(None, text)
+    let [now, usual] = format::optional_pair([value, expected], unit);
+    (now, expected.map(|_| usual))
 }
 
 /// A role that cannot be judged now: nobody measures it, or it fell silent.
@@ -163,16 +170,19 @@ pub(super) fn silent_role(scene: &Scene<'_>, view: View, role: Role, is: RoleSta
 }
 
 /// A series and where it stands: `latency of web rose to 420 ms (usual 310 ms) since 02:12 UTC`,
-/// `cpu of web: 11%, as usual`.
+/// `cpu of web: 11%, as usual`, `cpu of web has stood at 30% (usual 11%) since long before`.
 pub(super) fn movement(scene: &Scene<'_>, tracked: &Tracked, score: f64) -> String {
     let unit = scene.rules.signals[tracked.signal].unit.as_deref();
     let name = describe(tracked);
-    if score.abs() < MOVED_MIN {
+    let is_older = score.abs() < MOVED_MIN && scene.is_older(tracked);
+    if score.abs() < MOVED_MIN && !is_older {
         return format!("{name}: {}, as usual", format::optional(scene.stands_at(tracked), unit));
     }
-    let expected = scene.expected(tracked);
-    let [now, usual] = format::optional_pair([scene.moved_to(tracked), expected], unit);
-    let usual = if expected.is_some() { usual } else { "not known".to_owned() };
+    let (now, usual) = against_usual(scene, tracked, scene.moved_to(tracked));
+    let usual = usual.unwrap_or_else(|| "not known".to_owned());
+    if is_older {
+        return format!("{name} has stood at {now} (usual {usual}) since long before");
+    }
     let way = if score > 0.0 { Direction::Up } else { Direction::Down };
     let verb = if score > 0.0 { "rose to" } else { "fell to" };
     let since = tracked.drift.onset(way).map_or_else(String::new, |onset| {

@@ -154,9 +154,10 @@ impl<'a> Scene<'a> {
             return false;
         };
         let way = if score >= 0.0 { Direction::Up } else { Direction::Down };
-        let began = tracked.drift.onset(way).map(|onset| block_start(onset.at));
-        began.is_some_and(|at| at + EARLIER_MIN < self.onset)
-            && tracked.drift.has_grown() != Some(true)
+        tracked.drift.onset(way).is_some_and(|onset| {
+            block_start(onset.at) + EARLIER_MIN < self.onset
+                && !tracked.drift.has_grown(self.at.0 - onset.at)
+        })
     }
 
     /// Whether anybody cares about a series' move.

@@ -47,7 +47,7 @@ struct Facts {
 }
 
 /// Queries that divide a signal among the values of a label.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Split {
     label: String,
     query: String,
@@ -286,11 +286,16 @@ fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static 
         let all = breakdown.query.replace(LABEL_PLACEHOLDER, by);
         let service = (signal.service.as_str(), scene.root.as_str());
         let one = found.and_then(|by| rows_of(&all, &[service, (by, value)]));
-        splits.entry(tracked.role.name()).or_insert_with(|| Split {
+        let split = Split {
             label: by.clone(),
             query: rows_of(&all, &[service]).unwrap_or(all),
             one: one.unwrap_or_default(),
-        });
+        };
+        // The first of its role, or the first that tells the value apart.
+        let known = splits.entry(tracked.role.name()).or_insert_with(|| split.clone());
+        if known.one.is_empty() {
+            *known = split;
+        }
     }
     splits
 }

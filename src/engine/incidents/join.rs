@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Incident, Kind, Onset};
 use crate::engine::Engine;
 use crate::engine::baseline::Load;
-use crate::engine::correlate::{FINDING_MIN, Finding, Trouble, calls_among, root_of};
+use crate::engine::correlate::{
+    FINDING_MIN, Finding, NEIGHBOUR_MIN, Trouble, calls_among, root_of,
+};
 use crate::engine::diagnose::UNEXPLAINED;
 use crate::engine::experience::corrected;
 use crate::engine::grid::block_start;
@@ -34,9 +36,12 @@ impl Engine {
         now: Timestamp,
     ) -> Option<usize> {
         let family = self.state.graph.neighbours(name);
-        let moved = found.iter().map(|finding| &self.state.tracks.all[finding.place]);
-        let suffers_from = calls_among(moved);
-        let root = root_of((name, onset.at), &suffers_from, &self.state.graph, trouble);
+        let calls = |least: f64| {
+            let moved = found.iter().filter(|finding| finding.score >= least);
+            calls_among(moved.map(|finding| &self.state.tracks.all[finding.place]))
+        };
+        let (suffers_from, worse) = (calls(f64::NEG_INFINITY), calls(NEIGHBOUR_MIN));
+        let root = root_of((name, onset.at), &worse, &self.state.graph, trouble);
         self.newest_drift(|incident| {
             let related = incident.services.iter().any(|s| family.contains(s));
             let same = incident.is_near(&onset)

@@ -230,11 +230,9 @@ impl Engine {
             let full = self.state.incidents.len() >= INCIDENTS_MAX;
             let newcomer = (name.as_str(), found.as_slice(), onset);
             let reached = self.reached_by(newcomer, trouble, now);
-            let joined = if full {
-                self.newest_drift(|_| true)
-            } else {
-                reached.or_else(|| self.starves(newcomer, trouble, at))
-            };
+            let joined = reached.or_else(|| {
+                if full { self.newest_drift(|_| true) } else { self.starves(newcomer, trouble, at) }
+            });
             if let Some(place) = joined {
                 let incident = &mut self.state.incidents[place];
                 incident.services.insert(name.clone());
@@ -276,7 +274,7 @@ impl Engine {
             .collect()
     }
 
-    fn findings_of(&self, service: &str, at: (i64, u16)) -> Vec<Finding> {
+    pub(super) fn findings_of(&self, service: &str, at: (i64, u16)) -> Vec<Finding> {
         self.found(service, at, FINDING_MIN)
     }
 

@@ -165,7 +165,7 @@ impl View {
         // What stands in the reasons that every message shows is not told again.
         let reasons = &reasons[..reasons.len().min(REASONS_READ)];
         let changes =
-            alert.changes.iter().filter(|change| !reasons.iter().any(|r| names(r, change)));
+            alert.changes.iter().filter(|change| !reasons.iter().any(|r| names(r, change, zone)));
         let breakdown =
             alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
         let changes = list(changes.map(|change| {
@@ -257,7 +257,8 @@ fn others(alert: &Alert) -> String {
             }
             let values = [signal.now, signal.expected];
             let [now, usual] = format::optional_pair(values, signal.unit.as_deref());
-            let usual = signal.expected.map_or_else(String::new, |_| format!(", usually {usual}"));
+            let word = if signal.peer.is_some() { "the others" } else { "usually" };
+            let usual = signal.expected.map_or_else(String::new, |_| format!(", {word} {usual}"));
             format!("{service} ({what} {now}{usual})")
         }
         None if blamed == Some(service) => format!("{service} (the culprit)"),
@@ -324,11 +325,13 @@ fn divided(alert: &Alert, part: &BreakdownValue) -> String {
     )
 }
 
-/// Whether a reason names a change.
-fn names(reason: &str, change: &NearChange) -> bool {
-    let what = clean(&change.what);
-    let forms = [format!("({what})"), format!(" {what} at ")];
-    reason.contains(change.service.as_str()) && forms.iter().any(|form| reason.contains(form))
+/// Whether a reason names a change: the same may come twice.
+fn names(reason: &str, change: &NearChange, zone: &TimeZone) -> bool {
+    let (what, at) = (clean(&change.what), format::clock(change.at, change.at, zone));
+    let forms = [format!("{at} ({what})"), format!(" {what} at ")];
+    reason.contains(change.service.as_str())
+        && reason.contains(&at)
+        && forms.iter().any(|form| reason.contains(form))
 }
 
 /// Whether a reason tells what a label value holds, be it as it was when the cause was named.
