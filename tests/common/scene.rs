@@ -64,7 +64,7 @@ impl Stage {
         let scene = Scene {
             rules: &rules,
             services: &services,
-            tracks: &tracks.all,
+            tracks: &tracks,
             graph: &Graph::default(),
             changes: &self.changes,
             trouble: &BTreeMap::new(),
