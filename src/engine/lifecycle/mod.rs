@@ -51,7 +51,7 @@ pub struct Incident {
     /// The tick that opened it.
     pub opened: Timestamp,
     /// Since when its cause is looked for: the tick that opened it, or the newest at which it
-    /// clearly grew while nobody knew why.
+    /// clearly grew while no cause was clear.
     pub sought: Timestamp,
     /// The service that the alert names.
     pub service: String,
@@ -206,10 +206,11 @@ impl Incident {
         self.diagnosis = diagnosis;
     }
 
-    /// It clearly grew. As long as nobody knows why, its cause is looked for anew: what opened it
-    /// may have been noise or small, and this is what it will be remembered for.
+    /// It clearly grew. As long as no cause is clear, it is looked for anew: what opened it may have
+    /// been noise or small, and this is what it will be remembered for. Of what a clear cause does
+    /// as it grows, everything is red.
     pub fn seek(&mut self, now: Timestamp) {
-        if self.explained_at().is_none() {
+        if self.named().is_none() {
             self.sought = now;
         }
     }

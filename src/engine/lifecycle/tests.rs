@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::engine::alert::{Culprit, NamedCause};
 
@@ -78,9 +80,13 @@ fn what_grows_while_nobody_knows_why_is_named_anew() {
         unclear.consider(clear(), at(minute));
     }
     assert_eq!(unclear.tell(), Some(State::Updated));
-    let mut known = told("pool-exhaustion");
-    known.seek(at(600));
-    assert!(!known.is_open_to_naming(at(605)), "what is known stays");
+    for cause in ["pool-exhaustion", "slow-dependency"] {
+        let mut known = told(cause);
+        known.diagnosis.causes[0].culprit.labels =
+            BTreeMap::from([("dependency".to_owned(), "bank".to_owned())]);
+        known.seek(at(600));
+        assert!(!known.is_open_to_naming(at(605)), "what is known stays");
+    }
 }
 
 #[test]
