@@ -24,17 +24,6 @@ fn start() -> Timestamp {
     "2026-03-02T00:00:00Z".parse().unwrap()
 }
 
-fn cause(id: &str, prior: f64, evidence: Vec<Evidence>) -> Cause {
-    Cause {
-        id: id.to_owned(),
-        title: id.to_owned(),
-        explain: String::new(),
-        prior,
-        evidence,
-        steps: Steps::default(),
-    }
-}
-
 /// A signal that can be divided by tenant, and a cause that speaks of a dominating one.
 fn rules() -> Arc<Rules> {
     let by = vec!["tenant".to_owned()];
@@ -50,9 +39,9 @@ fn rules() -> Arc<Rules> {
     let step = "Look at {{ label }} {{ value }}.".to_owned();
     let steps = Steps { first_ten_minutes: vec![step], ..Steps::default() };
     let causes = vec![
-        Cause { steps, ..cause("hot-tenant", 0.1, vec![dominates]) },
-        cause("overload", 0.1, vec![]),
-        cause(UNEXPLAINED, 0.05, vec![]),
+        Cause { steps, ..Cause::plain("hot-tenant", 0.1, vec![dominates]) },
+        Cause::plain("overload", 0.1, vec![]),
+        Cause::plain(UNEXPLAINED, 0.05, vec![]),
     ];
     Arc::new(Rules { signals, causes, ..Rules::default() })
 }

@@ -3,23 +3,12 @@
 #[path = "common/scene.rs"]
 mod scene;
 
-use grayflag::rules::{Cause, ChangeSide, Evidence, See, Steps};
+use grayflag::rules::{Cause, ChangeSide, Evidence, See};
 use grayflag::series::{Change, ChangeKind};
 use grayflag::time::{Span, Timestamp};
 use scene::Stage;
 
 const ONSET: Timestamp = Timestamp::from_secs(1_772_409_600);
-
-fn cause(id: &str, prior: f64, evidence: Vec<Evidence>) -> Cause {
-    Cause {
-        id: id.to_owned(),
-        title: id.to_owned(),
-        explain: String::new(),
-        prior,
-        evidence,
-        steps: Steps::default(),
-    }
-}
 
 /// What is named for a service without series, given these changes.
 fn named(causes: Vec<Cause>, changes: &[Change]) -> Vec<(String, f64, Vec<String>)> {
@@ -30,8 +19,8 @@ fn named(causes: Vec<Cause>, changes: &[Change]) -> Vec<(String, f64, Vec<String
 #[test]
 fn probabilities_never_add_up_to_more_than_one() {
     for others in 2..5 {
-        let mut causes = vec![cause("unexplained-drift", 0.01, vec![])];
-        causes.extend((0..others).map(|i| cause(&format!("cause-{i}"), 0.1, vec![])));
+        let mut causes = vec![Cause::plain("unexplained-drift", 0.01, vec![])];
+        causes.extend((0..others).map(|i| Cause::plain(&format!("cause-{i}"), 0.1, vec![])));
         let sum: f64 = named(causes, &[]).iter().map(|(_, p, _)| p).sum();
         assert!(sum <= 1.0 && sum > 0.6, "{others}: {sum}");
     }
@@ -56,8 +45,10 @@ fn the_absence_of_a_deploy_never_speaks_for_one() {
         within: Span::from_hours(2),
     };
     let evidence = Evidence { see, likely: 0.85, otherwise: 0.1 };
-    let causes =
-        vec![cause("bad-deploy", 0.1, vec![evidence]), cause("unexplained-drift", 0.1, vec![])];
+    let causes = vec![
+        Cause::plain("bad-deploy", 0.1, vec![evidence]),
+        Cause::plain("unexplained-drift", 0.1, vec![]),
+    ];
     let all = named(causes, &deploys);
     let deploy = all.iter().find(|(id, ..)| id == "bad-deploy").unwrap();
     assert!(deploy.1 <= 0.5 && deploy.2.is_empty(), "{all:?}");
@@ -65,8 +56,12 @@ fn the_absence_of_a_deploy_never_speaks_for_one() {
 
 #[test]
 fn a_cause_that_hardly_beats_the_honest_answer_is_not_clear() {
-    let against =
-        |prior| vec![cause("overload", prior, vec![]), cause("unexplained-drift", 0.4, vec![])];
+    let against = |prior| {
+        vec![
+            Cause::plain("overload", prior, vec![]),
+            Cause::plain("unexplained-drift", 0.4, vec![]),
+        ]
+    };
     let first = |prior| named(against(prior), &[]).swap_remove(0);
     assert_eq!(first(0.5).0, "unexplained-drift");
     assert_eq!(first(0.7).0, "overload");
@@ -89,7 +84,7 @@ fn of_several_changes_the_nearest_to_the_onset_counts_and_all_are_told() {
             within: Span::from_hours(2),
         };
         let evidence = Evidence { see, likely: 0.85, otherwise: 0.1 };
-        named(vec![cause("bad-deploy", 0.1, vec![evidence])], &deploys)
+        named(vec![Cause::plain("bad-deploy", 0.1, vec![evidence])], &deploys)
             .swap_remove(0)
             .2
             .swap_remove(0)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::{Engine, Settings};
-use grayflag::rules::{Cause, Evidence, Role, RoleState, Rules, See, Signal, Steps};
+use grayflag::rules::{Cause, Evidence, Role, RoleState, Rules, See, Signal};
 use grayflag::series::{Batch, Labels, Sample, Series};
 use grayflag::time::{Span, Timestamp};
 use rand::{RngExt as _, SeedableRng as _};
@@ -34,11 +34,6 @@ fn start() -> Timestamp {
     "2026-03-02T00:00:00Z".parse().unwrap()
 }
 
-fn cause(id: &str, prior: f64, evidence: Vec<Evidence>) -> Cause {
-    let (explain, steps) = (String::new(), Steps::default());
-    Cause { id: id.to_owned(), title: id.to_owned(), explain, prior, evidence, steps }
-}
-
 fn rules() -> Arc<Rules> {
     let signals = vec![
         Signal::plain("traffic", Role::Traffic),
@@ -48,7 +43,8 @@ fn rules() -> Arc<Rules> {
     ];
     let see = See::RoleIs { role: Role::PoolWait, is: RoleState::Rising };
     let waits = vec![Evidence { see, likely: 0.95, otherwise: 0.01 }];
-    let causes = vec![cause("unexplained-drift", 0.1, vec![]), cause("full-pool", 0.1, waits)];
+    let causes =
+        vec![Cause::plain("unexplained-drift", 0.1, vec![]), Cause::plain("full-pool", 0.1, waits)];
     Arc::new(Rules { signals, causes, ..Rules::default() })
 }
 

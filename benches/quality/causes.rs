@@ -176,7 +176,8 @@ fn verdict(info: &FaultInfo, truth: Truth, alert: &Alert) -> String {
     });
     json!({
         "scenario": info.id, "cause": truth.cause, "told": format!("{:?}", alert.state),
-        "incident": alert.incident, "title": alert.title, "services": alert.services, "after": minutes, "causes": causes.collect::<Vec<_>>(),
+        "incident": alert.incident, "title": alert.title, "services": alert.services,
+        "after": minutes, "causes": causes.collect::<Vec<_>>(),
     })
     .to_string()
 }

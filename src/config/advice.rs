@@ -10,7 +10,7 @@ use crate::problem::{Place, Problem, Problems, count, listed};
 use crate::rules::{BUILT_IN_PREFIX, Cause, Role, Rules, UNEXPLAINED, builtin_causes};
 
 /// A cause is named from this probability on, and the other causes share the rest.
-const NAMED_MIN: f64 = crate::engine::diagnose::CLEAR_MIN;
+const NAMED_MIN: f64 = crate::engine::alert::CLEAR_MIN;
 
 /// Facts of steps that only some signals give, and the key of a signal that gives them.
 const FACTS: [(&str, &str); 4] = [

@@ -7,11 +7,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::Steps;
+use crate::rules::{Role, Steps, UNEXPLAINED};
 use crate::time::Timestamp;
 
 /// The value of every alert's `schema` field.
 pub const SCHEMA: &str = "grayflag.alert/v1";
+
+/// A cause below this posterior is not called clear.
+pub const CLEAR_MIN: f64 = 0.5;
 
 /// How the last entry of [`NamedCause::unknown`] begins, which lists what no signal measures.
 pub const NOT_MEASURED: &str = "not measured: ";
@@ -120,6 +123,13 @@ pub struct NamedCause {
     pub unknown: Vec<String>,
 }
 
+impl NamedCause {
+    /// Whether it is a known cause, and as probable as all others together.
+    pub fn is_clear(&self) -> bool {
+        self.id != UNEXPLAINED && self.probability >= CLEAR_MIN
+    }
+}
+
 /// What is to blame: a service and, where known, labels that narrow it down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Culprit {
@@ -174,6 +184,21 @@ pub struct MovedSignal {
     pub share_of_calls: Option<f64>,
     /// Chance of a score this high on a normal day, 0 to 1.
     pub p_value: f64,
+}
+
+impl MovedSignal {
+    /// What moved, in words: by its role, or by its own name where the role says nothing.
+    pub fn subject(&self) -> &str {
+        match Role::from_name(&self.role) {
+            Some(role) if role != Role::Custom => role.words(),
+            _ => &self.signal,
+        }
+    }
+
+    /// Whose `expected` is: `usually`, or `the others` of a peer that is apart.
+    pub const fn against(&self) -> &'static str {
+        if self.peer.is_some() { "the others" } else { "usually" }
+    }
 }
 
 /// A change event near the onset.

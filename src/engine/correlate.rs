@@ -146,10 +146,7 @@ pub fn direction_of(tracked: &Tracked, worse: Worse) -> Option<Direction> {
     match worse {
         Worse::Up => Some(Direction::Up),
         Worse::Down => Some(Direction::Down),
-        Worse::Either => tracked
-            .drift
-            .state_score()
-            .map(|score| if score >= 0.0 { Direction::Up } else { Direction::Down }),
+        Worse::Either => tracked.drift.state_score().map(Direction::of),
     }
 }
 
@@ -190,14 +187,20 @@ pub fn trouble_of(found: &[Finding], tracks: &[Tracked]) -> Option<Trouble> {
         || found.iter().filter(|f| f.score >= NEIGHBOUR_MIN && shows_trouble(tracks[f.place].role));
     let score = own().map(|f| f.score).reduce(f64::max)?;
     let onset = own().map(|f| f.onset).min()?;
-    let worse = found.iter().filter(|f| f.score >= NEIGHBOUR_MIN).map(|f| &tracks[f.place]);
-    Some(Trouble { score, onset, worse_calls: calls_among(worse) })
+    Some(Trouble { score, onset, worse_calls: calls_among(found, tracks, NEIGHBOUR_MIN) })
 }
 
-/// Whom the series of calls among these go to.
-pub fn calls_among<'a>(tracks: impl Iterator<Item = &'a Tracked>) -> BTreeSet<String> {
-    let call = |role| matches!(role, Role::DependencyLatency | Role::DependencyErrors);
-    tracks.filter(|t| call(t.role)).filter_map(|t| t.series.dependency.clone()).collect()
+/// Whom the calls go to that became slow or failed, scoring at least `least`.
+pub fn calls_among<'a>(
+    found: impl IntoIterator<Item = &'a Finding>,
+    tracks: &[Tracked],
+    least: f64,
+) -> BTreeSet<String> {
+    let worse = found.into_iter().filter(|finding| finding.score >= least);
+    let moved = worse.map(|finding| &tracks[finding.place]);
+    let calls =
+        moved.filter(|t| matches!(t.role, Role::DependencyLatency | Role::DependencyErrors));
+    calls.filter_map(|tracked| tracked.series.dependency.clone()).collect()
 }
 
 /// Walks from `start` down the calls to the service that is in trouble while nothing it calls
@@ -218,6 +221,8 @@ pub fn root_of(
     let mut at = start.to_owned();
     let mut visited = BTreeSet::from([at.clone()]);
     loop {
+        let own = trouble.get(&at).map(|own| &own.worse_calls);
+        let worse_here = if at == start { Some(worse) } else { own };
         let worst = graph
             .callees(&at)
             .filter(|callee| !visited.contains(*callee))
@@ -226,8 +231,7 @@ pub fn root_of(
             // to it that are worse: onsets of slow moves are not that sure.
             .filter(|(callee_trouble, callee)| {
                 callee_trouble.onset <= onset + ROOT_LAG
-                    || trouble.get(&at).is_some_and(|own| own.worse_calls.contains(*callee))
-                    || (at == start && worse.contains(*callee))
+                    || worse_here.is_some_and(|worse| worse.contains(*callee))
             })
             .map(|(trouble, callee)| (trouble.score, callee))
             .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))

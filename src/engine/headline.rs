@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::alert::{MovedSignal, NOT_EXPLAINED, State};
-use crate::engine::diagnose::{CLEAR_MIN, FELT, UNEXPLAINED, is_call, one_of_its_kind, rests_on};
+use crate::engine::diagnose::{FELT, UNEXPLAINED, is_call, one_of_its_kind, rests_on};
 use crate::engine::lifecycle::{Incident, Kind};
 use crate::format;
 use crate::rules::{Cause, Evidence, Role, Rules, See};
@@ -25,8 +25,7 @@ impl Engine {
                 self.felt(incident, signals).map(|s| (s.service.as_str(), effect(&self.rules, s)))
             }
         };
-        let clear =
-            diagnosis.causes.first().filter(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN);
+        let clear = diagnosis.causes.first().filter(|cause| cause.is_clear());
         // What is felt has passed when an incident is over.
         let Some((service, effect)) = told.filter(|_| state != State::Resolved) else {
             return diagnosis.title.clone();
@@ -60,7 +59,7 @@ impl Engine {
         signals: &[MovedSignal],
     ) -> Option<String> {
         let leading = incident.diagnosis.causes.first()?;
-        let cause = self.rules.causes.iter().find(|cause| cause.id == leading.id)?;
+        let cause = self.rules.cause(&leading.id)?;
         if cause.id == UNEXPLAINED || incident.kind == Kind::Silence {
             return None;
         }
@@ -87,22 +86,18 @@ impl Engine {
 /// What a signal does: `checkout latency 420 ms (usually 310 ms)`, `web cpu of web-2 30% (the others
 /// 19%)`.
 fn effect(rules: &Rules, signal: &MovedSignal) -> String {
-    let what = match Role::from_name(&signal.role) {
-        Some(role) if role != Role::Custom => role.words(),
-        _ => &signal.signal,
-    };
-    let rule = rules.signals.iter().find(|rule| rule.name == signal.signal);
+    let what = signal.subject();
+    let rule = rules.signal(&signal.signal);
     let called = rule.and_then(|rule| signal.labels.get(rule.dependency.as_ref()?));
     let whom = match (called, &signal.peer) {
         (Some(called), _) => format!(" to {called}"),
         (None, Some(peer)) => format!(" of {peer}"),
         (None, None) => String::new(),
     };
-    let usually = if signal.peer.is_some() { "the others" } else { "usually" };
     let told = |(now, usual)| format::pair([now, usual], signal.unit.as_deref());
     match signal.now.zip(signal.expected).map(told) {
         Some([now, usual]) if now != usual => {
-            format!("{} {what}{whom} {now} ({usually} {usual})", signal.service)
+            format!("{} {what}{whom} {now} ({} {usual})", signal.service, signal.against())
         }
         _ => format!("{} {what}{whom} {}", signal.service, signal.direction),
     }

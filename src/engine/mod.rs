@@ -5,10 +5,10 @@
 //! nothing logs: silences are reported in the [`Outcome`] with their reasons.
 //!
 //! The stages, in the order in which data passes them:
-//! `open` (samples of a tick) → `track` (ticks to blocks; old ones go to the `archive`) → `peers` (who is apart) → `baseline`
-//! (what is expected) → `detect` (how far off) → `vote` and `service` (all signals of one; `learn`
-//! says what is usual) → `correlate` (what belongs together) → `breakdown` (whose) → `diagnose` (why) → `lifecycle`
-//! (what to tell).
+//! `open` (samples of a tick) → `track` (ticks to blocks; old ones go to the `archive`) → `peers`
+//! (who is apart) → `baseline` (what is expected) → `detect` (how far off) → `vote` and `service`
+//! (all signals of one; `learn` says what is usual) → `correlate` (what belongs together) →
+//! `breakdown` (whose) → `diagnose` (why) → `lifecycle` (what to tell).
 
 mod adopt;
 pub mod alert;
@@ -29,7 +29,6 @@ pub mod detect;
 pub mod open;
 pub mod peer;
 pub mod places;
-
 pub mod track;
 
 pub mod peers;

@@ -11,9 +11,6 @@ use super::past::Pattern;
 use crate::rules::Rules;
 use crate::time::Timestamp;
 
-/// A closed block and its slot in the week.
-type At = (i64, u16);
-
 /// Where and when trouble is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -92,7 +89,12 @@ impl Engine {
     }
 
     /// The same trouble, beginning in another service.
-    fn seen_from(&self, root: &str, (incident, place): (&Incident, &Place), at: At) -> Place {
+    fn seen_from(
+        &self,
+        root: &str,
+        (incident, place): (&Incident, &Place),
+        at: (i64, u16),
+    ) -> Place {
         let mut place = Place { root: root.to_owned(), ..place.clone() };
         place.members.insert(place.root.clone());
         let onset = self.onset_in(incident, root, &place.findings, at);
@@ -107,7 +109,7 @@ impl Engine {
         incident: &Incident,
         root: &str,
         findings: &[Finding],
-        at: At,
+        at: (i64, u16),
     ) -> Onset {
         let drifts = incident.kind == Kind::Drift;
         let of_root = drifts.then(|| self.onset_of(root, findings, at)).flatten();
@@ -116,7 +118,12 @@ impl Engine {
 
     /// When the trouble of a service began, from what moved in it and in calls to it; none where
     /// nothing of that did so clearly.
-    pub(super) fn onset_of(&self, root: &str, findings: &[Finding], at: At) -> Option<Onset> {
+    pub(super) fn onset_of(
+        &self,
+        root: &str,
+        findings: &[Finding],
+        at: (i64, u16),
+    ) -> Option<Onset> {
         let series = |f: &Finding| &self.state.tracks.all[f.place].series;
         let is_own = |f: &&Finding| series(f).service == root;
         let is_call = |f: &&Finding| series(f).dependency.as_deref() == Some(root);

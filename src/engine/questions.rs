@@ -154,8 +154,7 @@ impl Engine {
 
     /// What is divided among the label values of a signal, in words.
     fn divided<'a>(&'a self, signal: &'a str) -> &'a str {
-        let rule = self.rules.signals.iter().find(|rule| rule.name == signal);
-        rule.map_or(signal, Signal::divided)
+        self.rules.signal(signal).map_or(signal, Signal::divided)
     }
 
     /// By which labels nothing is known of an incident.

@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     fn compare(&self, rules: &Rules, asked: &Question) -> Result<Vec<LabelValue>, String> {
-        let signal = rules.signals.iter().find(|signal| signal.name == asked.signal);
+        let signal = rules.signal(&asked.signal);
         let signal = signal.ok_or_else(|| format!("there is no signal `{}`", asked.signal))?;
         let breakdown = signal.breakdown.as_ref().filter(|b| b.by.contains(&asked.label));
         let breakdown = breakdown

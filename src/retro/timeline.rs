@@ -2,8 +2,8 @@
 
 use super::{Case, Noticed, Record, Watched, Witness};
 use crate::course::Sight;
-use crate::engine::alert::{Alert, MovedSignal, Severity, State};
-use crate::engine::diagnose::{CLEAR_MIN, UNEXPLAINED};
+use crate::engine::alert::{Alert, MovedSignal, NamedCause, Severity, State};
+use crate::engine::diagnose::UNEXPLAINED;
 use crate::engine::stirs::STIR_MIN;
 use crate::format;
 use crate::time::{Span, Timestamp};
@@ -256,8 +256,7 @@ pub(super) fn named(alert: &Alert) -> String {
 
 /// Whether an alert names a cause clearly.
 pub(super) fn is_clear(alert: &Alert) -> bool {
-    let leading = alert.causes.first();
-    leading.is_some_and(|cause| cause.id != UNEXPLAINED && CLEAR_MIN <= cause.probability)
+    alert.causes.first().is_some_and(NamedCause::is_clear)
 }
 
 /// What the state file remembers beside alerts.

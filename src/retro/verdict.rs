@@ -42,7 +42,7 @@ pub(super) fn headline(case: &Case<'_>) -> String {
     let Some(leading) = leading else {
         return format!("{service}: {}", shown.news().1);
     };
-    let cause = case.rules.causes.iter().find(|cause| cause.id == leading.id);
+    let cause = case.rules.cause(&leading.id);
     let title = cause.map_or(leading.id.as_str(), |cause| cause.title.as_str());
     let culprit = &leading.culprit.service;
     if culprit == service || culprit.is_empty() {

@@ -96,7 +96,7 @@ impl<'t> Feed<'t> {
         let parts = parts.filter(|part| part.service == question.service);
         let windows = Windows::of(question);
         let (start, step) = windows.grid(POINTS_MAX);
-        let asked = self.test.rules.signals.iter().find(|signal| signal.name == question.signal);
+        let asked = self.test.rules.signal(&question.signal);
         let Some(signal) = asked else {
             let values = Err("the test has no such signal".to_owned());
             return Answer { question: question.clone(), values };

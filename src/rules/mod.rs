@@ -168,6 +168,15 @@ pub struct Cause {
     pub steps: Steps,
 }
 
+impl Cause {
+    /// A cause that says nothing but what speaks for it: its title is its id, and there is nothing
+    /// to do.
+    pub fn plain(id: &str, prior: f64, evidence: Vec<Evidence>) -> Self {
+        let (explain, steps) = (String::new(), Steps::default());
+        Self { id: id.to_owned(), title: id.to_owned(), explain, prior, evidence, steps }
+    }
+}
+
 /// One thing that can be seen, and how much it says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -385,4 +394,16 @@ pub struct Rules {
     pub topology: Option<String>,
     /// Per service.
     pub budget: Budget,
+}
+
+impl Rules {
+    /// The signal of this name.
+    pub fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// The cause of this id.
+    pub fn cause(&self, id: &str) -> Option<&Cause> {
+        self.causes.iter().find(|cause| cause.id == id)
+    }
 }

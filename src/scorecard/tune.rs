@@ -71,7 +71,6 @@ pub enum Change {
 /// harder or left out, what was missed is made easier. `only` keeps to one signal.
 pub fn candidates(rules: &Rules, card: &Scorecard, only: Option<&str>) -> Vec<Change> {
     let wanted = |name: &str| only.is_none_or(|only| only == name);
-    let known = |name: &str| rules.signals.iter().find(|signal| signal.name == name);
     let mut found = Vec::new();
     let cost: BTreeSet<&str> = card
         .signals
@@ -82,13 +81,14 @@ pub fn candidates(rules: &Rules, card: &Scorecard, only: Option<&str>) -> Vec<Ch
     let noisy = card.signals.iter().filter(|tally| cost.contains(tally.name.as_str()));
     let mut harder: Vec<Vec<Change>> = noisy
         .filter(|tally| wanted(&tally.name))
-        .filter_map(|tally| Some(hardened(known(&tally.name)?)))
+        .filter_map(|tally| Some(hardened(rules.signal(&tally.name)?)))
         .collect();
     let missed = card.incidents.iter().filter_map(|one| one.sighting.as_ref());
     // What spoke in full is no louder for a smaller min_effect.
     let held = missed.flat_map(|sighting| &sighting.voices).filter(|voice| voice.is_small);
     let quiet: BTreeSet<&str> = held.map(|voice| voice.signal.as_str()).collect();
-    let easier = quiet.into_iter().filter(|name| wanted(name)).filter_map(known);
+    let easier =
+        quiet.into_iter().filter(|name| wanted(name)).filter_map(|name| rules.signal(name));
     found.extend(easier.filter_map(|signal| effect(signal, 1.0 / FACTOR)));
     if only.is_none() {
         for factor in [1.0 / FACTOR, FACTOR] {
@@ -99,7 +99,7 @@ pub fn candidates(rules: &Rules, card: &Scorecard, only: Option<&str>) -> Vec<Ch
     while harder.iter().any(|changes| !changes.is_empty()) {
         found.extend(harder.iter_mut().filter_map(Vec::pop));
     }
-    if let Some(signal) = only.and_then(known) {
+    if let Some(signal) = only.and_then(|name| rules.signal(name)) {
         let more = hardened(signal).into_iter().rev().chain(effect(signal, 1.0 / FACTOR));
         found.extend(more.collect::<Vec<_>>());
     }
@@ -177,9 +177,7 @@ impl Change {
     /// What to change in the files, as a diff.
     pub fn diff(&self, rules: &Rules) -> String {
         let changed = self.apply(rules);
-        let of = |rules: &Rules, name: &str| {
-            rules.signals.iter().find(|signal| signal.name == name).map(|signal| self.line(signal))
-        };
+        let of = |rules: &Rules, name: &str| rules.signal(name).map(|signal| self.line(signal));
         let budget = |name: &str, [old, new]: [f64; 2]| {
             format!(" [budget]\n-{name} = \"{}\"\n+{name} = \"{}\"\n", rate(old), rate(new))
         };

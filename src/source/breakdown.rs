@@ -22,7 +22,7 @@ impl Prometheus {
     pub async fn answers(&self, questions: &[Question], rules: &Rules) -> Vec<Answer> {
         let mut given: Vec<Option<Result<Vec<LabelValue>, String>>> = vec![None; questions.len()];
         let asked = questions.iter().enumerate().map(|(place, question)| async move {
-            let signal = rules.signals.iter().find(|signal| signal.name == question.signal);
+            let signal = rules.signal(&question.signal);
             let breakdown = signal.and_then(|signal| Some((signal, signal.breakdown.as_ref()?)));
             let values = match breakdown {
                 Some(of) => self.breakdown(question, of).await.map_err(|e| e.to_string()),

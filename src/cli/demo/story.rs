@@ -18,8 +18,6 @@ use crate::time::{Span, Timestamp};
 const COLUMNS: usize = 100;
 /// Where the sentences of the story begin.
 const INDENT: usize = 33;
-/// A leading cause that is less probable than this is not called clear.
-pub(super) const CLEAR_MIN: f64 = 0.5;
 
 /// The whole text, ending in a line break.
 pub(super) fn story(told: &Told, style: Style) -> String {
@@ -245,7 +243,7 @@ fn named(alert: &Alert) -> String {
     let sure = format::probability(cause.probability);
     if cause.id == UNEXPLAINED {
         format!("no clear cause ({sure})")
-    } else if cause.probability < CLEAR_MIN {
+    } else if !cause.is_clear() {
         format!("no clear cause, perhaps {} of {} ({sure})", cause.id, cause.culprit.service)
     } else {
         format!("{} of {} ({sure})", cause.id, cause.culprit.service)

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::story::{CLEAR_MIN, between, clock};
+use super::story::{between, clock};
 use super::told::Told;
 use crate::engine::alert::Alert;
 use crate::format;
@@ -121,7 +121,7 @@ fn judged(told: &Told) -> Option<String> {
     let last = told.about_it().last()?;
     let right = told.fault.id;
     let lead = last.causes.first();
-    let clear = lead.filter(|cause| cause.id != UNEXPLAINED && CLEAR_MIN <= cause.probability);
+    let clear = lead.filter(|cause| cause.is_clear());
     Some(match clear {
         Some(cause) if cause.id == right && cause.culprit.service == told.fault.culprit => {
             format!(

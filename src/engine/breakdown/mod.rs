@@ -190,7 +190,7 @@ impl Breakdowns {
             signal: question.signal.clone(),
             label: question.label.clone(),
         };
-        let signal = rules.signals.iter().find(|signal| signal.name == question.signal);
+        let signal = rules.signal(&question.signal);
         let (Some(signal), Some(asked)) = (signal, self.about.get_mut(&subject)) else { return };
         let division = match &answer.values {
             Ok(values) => {

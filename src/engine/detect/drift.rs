@@ -84,6 +84,13 @@ pub enum Direction {
     Down,
 }
 
+impl Direction {
+    /// The way of a score, which is positive above the baseline.
+    pub fn of(score: f64) -> Self {
+        if score >= 0.0 { Self::Up } else { Self::Down }
+    }
+}
+
 impl Drift {
     /// Takes in one block. No residual: nothing moves, and the series may not vote until it has
     /// been back for three blocks.

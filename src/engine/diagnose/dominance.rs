@@ -109,7 +109,7 @@ fn looked_up<'a>(
 ) -> impl Iterator<Item = (&'a Known, &'a Signal)> + Clone {
     let (breakdowns, rules, onset) = (scene.breakdowns, scene.rules, scene.onset);
     breakdowns.known(&scene.root).filter_map(move |known| {
-        let signal = rules.signals.iter().find(|s| s.name == known.question.signal)?;
+        let signal = rules.signal(&known.question.signal)?;
         let asked = of.is_none_or(|of| signal.role == of)
             && label.is_none_or(|label| known.question.label == label);
         // What an earlier incident showed says nothing about this one.

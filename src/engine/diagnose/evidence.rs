@@ -183,9 +183,8 @@ pub(super) fn movement(scene: &Scene<'_>, tracked: &Tracked, score: f64) -> Stri
     if is_older {
         return format!("{name} has stood at {now} (usual {usual}) since long before");
     }
-    let way = if score > 0.0 { Direction::Up } else { Direction::Down };
     let verb = if score > 0.0 { "rose to" } else { "fell to" };
-    let since = tracked.drift.onset(way).map_or_else(String::new, |onset| {
+    let since = tracked.drift.onset(Direction::of(score)).map_or_else(String::new, |onset| {
         let at = crate::engine::grid::block_start(onset.at);
         format!(" since {}", scene.clock_time(at))
     });

@@ -24,7 +24,7 @@ mod weights;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::alert::{Culprit, NamedCause};
+use crate::engine::alert::{CLEAR_MIN, Culprit, NamedCause};
 use crate::engine::past::{Trace, mark};
 use crate::rules::{Cause, Role, Steps};
 use crate::time::Timestamp;
@@ -40,9 +40,7 @@ use evidence::Looks;
 use recurrence::Precedent;
 use weights::{Weighed, damp};
 
-/// A cause below this posterior is not called clear.
-pub const CLEAR_MIN: f64 = 0.5;
-/// Nor is one that is not this much more probable than the next.
+/// Nor is a cause called clear that is not this much more probable than the next.
 const CLEAR_RATIO: f64 = 1.5;
 /// Logits are divided by this before they become probabilities. Fitted on simulated incidents, so
 /// that of causes told with 70 % about 70 % are right: evidence of the same role is damped and

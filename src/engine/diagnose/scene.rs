@@ -153,8 +153,7 @@ impl<'a> Scene<'a> {
         let Some(score) = tracked.drift.state_score().filter(|s| s.abs() >= MOVED_MIN) else {
             return false;
         };
-        let way = if score >= 0.0 { Direction::Up } else { Direction::Down };
-        tracked.drift.onset(way).is_some_and(|onset| {
+        tracked.drift.onset(Direction::of(score)).is_some_and(|onset| {
             block_start(onset.at) + EARLIER_MIN < self.onset
                 && !tracked.drift.has_grown(self.at.0 - onset.at)
         })
@@ -217,8 +216,7 @@ impl<'a> Scene<'a> {
     /// When a role began to move toward worse; none when it did not.
     pub(crate) fn onset_of(&self, view: View, role: Role) -> Option<[Timestamp; 3]> {
         let seen = self.strongest(view, role).filter(|seen| seen.score.abs() >= MOVED_MIN)?;
-        let way = if seen.score >= 0.0 { Direction::Up } else { Direction::Down };
-        let estimate = seen.tracked.drift.onset(way)?;
+        let estimate = seen.tracked.drift.onset(Direction::of(seen.score))?;
         Some([estimate.earliest, estimate.at, estimate.latest].map(block_start))
     }
 

@@ -47,7 +47,7 @@ struct Facts {
 }
 
 /// Queries that divide a signal among the values of a label.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct Split {
     label: String,
     query: String,
@@ -226,7 +226,7 @@ impl<'a> Move<'a> {
 fn quiet_moves<'a>(scene: &Scene<'a>, view: View) -> impl Iterator<Item = Move<'a>> {
     Role::ALL.iter().filter_map(move |&role| {
         let seen = scene.strongest(view, role).filter(|seen| seen.score.abs() >= MOVED_MIN)?;
-        let direction = if seen.score >= 0.0 { Direction::Up } else { Direction::Down };
+        let direction = Direction::of(seen.score);
         let worse = scene.rules.signals[seen.tracked.signal].worse;
         let onset = seen.tracked.drift.onset(direction)?;
         let is_bad = worse == Worse::Either || direction == toward_trouble(worse);
@@ -292,9 +292,9 @@ fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static 
             one: one.unwrap_or_default(),
         };
         // The first of its role, or the first that tells the value apart.
-        let known = splits.entry(tracked.role.name()).or_insert_with(|| split.clone());
-        if known.one.is_empty() {
-            *known = split;
+        let known: Option<&Split> = splits.get(tracked.role.name());
+        if known.is_none_or(|known| known.one.is_empty() && !split.one.is_empty()) {
+            splits.insert(tracked.role.name(), split);
         }
     }
     splits

@@ -36,10 +36,7 @@ impl Engine {
         now: Timestamp,
     ) -> Option<usize> {
         let family = self.state.graph.neighbours(name);
-        let calls = |least: f64| {
-            let moved = found.iter().filter(|finding| finding.score >= least);
-            calls_among(moved.map(|finding| &self.state.tracks.all[finding.place]))
-        };
+        let calls = |least| calls_among(found, &self.state.tracks.all, least);
         let (suffers_from, worse) = (calls(f64::NEG_INFINITY), calls(NEIGHBOUR_MIN));
         let root = root_of((name, onset.at), &worse, &self.state.graph, trouble);
         self.newest_drift(|incident| {
@@ -63,12 +60,12 @@ impl Engine {
     ) -> Option<usize> {
         let (name, ..) = newcomer;
         let traffic = self.state.services.get(name)?.traffic_tracked(&self.state.tracks.all)?;
-        if !has_fallen(traffic, at) || self.explains_itself(newcomer, trouble, at) {
+        if !has_fallen(traffic, at) {
             return None;
         }
         let callers: BTreeSet<&str> = self.state.graph.callers(name).collect();
         let called = |one: &Incident| one.services.iter().any(|s| callers.contains(s.as_str()));
-        self.newest_drift(called)
+        self.newest_drift(called).filter(|_| !self.explains_itself(newcomer, trouble, at))
     }
 
     /// The place of the newest incident of this kind, among those that drift.

@@ -392,9 +392,8 @@ impl Engine {
             (Kind::Drift, Some(strongest)) => {
                 let tracks = &self.state.tracks.all;
                 let start = &tracks[strongest.place].series.service;
-                let clear = found.iter().filter(|finding| finding.score >= NEIGHBOUR_MIN);
-                let own = clear.map(|f| &tracks[f.place]).filter(|t| t.series.service == *start);
-                let worse = calls_among(own);
+                let own = found.iter().filter(|f| tracks[f.place].series.service == *start);
+                let worse = calls_among(own, tracks, NEIGHBOUR_MIN);
                 root_of((start, strongest.onset), &worse, &self.state.graph, trouble)
             }
             _ => incident.service.clone(),

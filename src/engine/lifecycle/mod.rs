@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::alert::{Severity, State};
+use crate::engine::alert::{CLEAR_MIN, Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
-use crate::engine::diagnose::{CLEAR_MIN, Diagnosis, UNEXPLAINED};
+use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
 use crate::engine::past::{Charge, Ended, Judged};
 use crate::series::stable_hash;

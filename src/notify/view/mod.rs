@@ -9,11 +9,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::subject::{subject, word};
-use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NearChange, State};
+use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NamedCause, NearChange, State};
 use crate::engine::chart::Chart;
-use crate::engine::diagnose::CLEAR_MIN;
 use crate::format;
-use crate::rules::{Role, Steps, UNEXPLAINED};
+use crate::rules::{Role, Steps};
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
@@ -34,6 +33,7 @@ const AGAIN_MAX: usize = 2;
 const SIGNALS_MAX: usize = 8;
 /// Reasons for the leading cause that every message shows.
 const REASONS_READ: usize = 3;
+
 /// An alert as its messages show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
@@ -157,8 +157,7 @@ impl View {
         let (news, headline) = alert.news();
         let (silent, moved): (Vec<_>, Vec<_>) =
             alert.signals.iter().partition(|signal| signal.direction == "silent");
-        let clear =
-            alert.causes.first().is_some_and(|c| c.id != UNEXPLAINED && c.probability >= CLEAR_MIN);
+        let clear = alert.causes.first().is_some_and(NamedCause::is_clear);
         let told = causes(alert);
         let leading = told.first().filter(|_| clear);
         let reasons = leading.map_or(&[][..], |leading| &leading.supports);
@@ -250,15 +249,14 @@ fn others(alert: &Alert) -> String {
     let blamed = alert.causes.first().map(|cause| cause.culprit.service.as_str());
     let told = |service: &String| match alert.signals.iter().find(|s| s.service == *service) {
         Some(signal) => {
-            let role = Role::from_name(&signal.role).filter(|role| *role != Role::Custom);
-            let what = role.map_or(signal.signal.as_str(), |role| role.words());
+            let what = signal.subject();
             if signal.now.is_none() {
                 return format!("{service} ({what} {})", signal.direction);
             }
             let values = [signal.now, signal.expected];
             let [now, usual] = format::optional_pair(values, signal.unit.as_deref());
-            let word = if signal.peer.is_some() { "the others" } else { "usually" };
-            let usual = signal.expected.map_or_else(String::new, |_| format!(", {word} {usual}"));
+            let against = || format!(", {} {usual}", signal.against());
+            let usual = signal.expected.map_or_else(String::new, |_| against());
             format!("{service} ({what} {now}{usual})")
         }
         None if blamed == Some(service) => format!("{service} (the culprit)"),
@@ -344,15 +342,14 @@ fn shows(reason: &str, (alert, part): (&Alert, &BreakdownValue)) -> bool {
 
 /// What is divided among label values, in words where they are known: a percentile has no parts,
 /// the time behind it has.
-fn subject_of<'a>(alert: &Alert, part: &'a BreakdownValue) -> &'a str {
+fn subject_of<'a>(alert: &'a Alert, part: &'a BreakdownValue) -> &'a str {
     if !part.of.is_empty() {
         return &part.of;
     }
     let moved = alert.signals.iter().find(|signal| signal.signal == part.signal);
     match moved.and_then(|moved| Role::from_name(&moved.role)) {
         Some(Role::Latency | Role::LatencyTypical) => "time spent",
-        Some(Role::Custom) | None => &part.signal,
-        Some(role) => role.words(),
+        _ => moved.map_or(&part.signal, MovedSignal::subject),
     }
 }
 

@@ -160,7 +160,7 @@ fn by_role(service: &ServiceStanding) -> BTreeMap<Role, &SeriesStanding> {
 }
 
 fn cell(one: &SeriesStanding, facts: &Facts, reader: Reader<'_>) -> Cell {
-    let signal = facts.rules.signals.iter().find(|signal| signal.name == one.series.signal);
+    let signal = facts.rules.signal(&one.series.signal);
     let unit = signal.and_then(|signal| signal.unit.as_deref());
     let (sign, word, class) = match (one.moved, one.health) {
         (Some((Direction::Up, _)), _) => ("▲", "above usual", "moved"),

@@ -239,7 +239,7 @@ fn held_text(held: &Held, reader: Reader<'_>) -> String {
 /// What the rules say about the leading cause.
 fn explain(alert: &Alert, facts: &Facts) -> Option<String> {
     let leading = alert.causes.first()?;
-    let cause = facts.rules.causes.iter().find(|cause| cause.id == leading.id)?;
+    let cause = facts.rules.cause(&leading.id)?;
     Some(clean(&cause.explain)).filter(|text| !text.is_empty())
 }
 

@@ -11,7 +11,7 @@ use crate::format;
 use crate::http::pages::Facts;
 use crate::notify::chart::{outline, sparkline};
 use crate::notify::view::clean;
-use crate::rules::{Role, Signal};
+use crate::rules::Role;
 use crate::series::Labels;
 use crate::time::Timestamp;
 
@@ -56,7 +56,7 @@ impl SeriesRow {
         reader: Reader<'_>,
     ) -> Self {
         let series = &standing.series;
-        let signal = signal_of(facts, &series.signal);
+        let signal = facts.rules.signal(&series.signal);
         let unit = signal.and_then(|signal| signal.unit.as_deref());
         let (way, moved) = match standing.moved {
             Some((way, onset)) => {
@@ -149,7 +149,7 @@ impl MovedRow {
     ) -> Self {
         let unit = moved.unit.as_deref();
         let query =
-            signal_of(facts, &moved.signal).map_or_else(String::new, |found| found.query.clone());
+            facts.rules.signal(&moved.signal).map_or_else(String::new, |found| found.query.clone());
         let panel = chart.panels.iter().find(|panel| {
             panel.service == moved.service
                 && panel.signal == moved.signal
@@ -170,10 +170,6 @@ impl MovedRow {
             query: clean(&query),
         }
     }
-}
-
-fn signal_of<'f>(facts: &'f Facts, name: &str) -> Option<&'f Signal> {
-    facts.rules.signals.iter().find(|signal| signal.name == name)
 }
 
 fn panel_of<'c>(chart: &'c Chart, signal: &str, labels: &Labels) -> Option<&'c Panel> {
