@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use grayflag::engine::alert::{Alert, MovedSignal, NOT_EXPLAINED};
+use grayflag::engine::alert::{Alert, MovedSignal, NOT_EXPLAINED, State};
 use grayflag::engine::{Engine, Settings};
 use grayflag::format;
 use grayflag::rules::{
@@ -65,6 +65,8 @@ fn rules() -> Rules {
         "Refused: {{ roles.throttled.share }} of the calls made.",
     ];
     let first_ten_minutes = first_ten_minutes.map(str::to_owned).to_vec();
+    let refused = "Refused: {{ roles.throttled.now }} (usual {{ roles.throttled.expected }}).";
+    let refused = vec![refused.to_owned()];
     let calls = |names: &[&str]| Service {
         depends_on: names.iter().map(|name| (*name).to_owned()).collect(),
         ..Service::default()
@@ -81,7 +83,7 @@ fn rules() -> Rules {
         ],
         causes: vec![
             cause("shortage", 0.98, Steps { first_ten_minutes, ..Steps::default() }),
-            cause("rival", 0.02, Steps::default()),
+            cause("rival", 0.02, Steps { first_ten_minutes: refused, ..Steps::default() }),
             Cause { prior: 0.01, ..cause(UNEXPLAINED, 0.1, Steps::default()) },
         ],
         services: BTreeMap::from([("web".to_owned(), calls(&["shop"]))]),
@@ -225,4 +227,18 @@ fn numbers_that_are_kept_say_when_they_were_taken() {
     let named = last.named_at.unwrap_or_else(|| panic!("{last:#?}"));
     assert!(named < last.at && last.started_at < named, "{named} {last:#?}");
     assert_eq!(told().named_at, None, "taken now");
+}
+
+#[test]
+fn steps_tell_the_numbers_of_now_whenever_the_cause_was_named() {
+    let later = |alert: &&Alert| alert.named_at.is_some() && alert.state == State::Updated;
+    let late: Vec<&Alert> = TOLD.iter().filter(later).collect();
+    assert!(late.len() > 1, "{:#?}", *TOLD);
+    for alert in late {
+        assert_eq!(alert.causes[0].id, "rival");
+        let refused = signal(alert, "shop", "refused");
+        let told = [refused.now, refused.expected];
+        let [now, usual] = format::optional_pair(told, refused.unit.as_deref());
+        assert_eq!(alert.steps.first_ten_minutes, [format!("Refused: {now} (usual {usual}).")]);
+    }
 }

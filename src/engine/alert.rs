@@ -85,8 +85,8 @@ pub struct Alert {
     /// alerts of older versions.
     #[serde(default)]
     pub users: String,
-    /// When the numbers of causes and steps were taken, where that is before `at`: what is seen
-    /// near the onset names a cause.
+    /// When the numbers of causes were taken, where that is before `at`: what is seen near the onset
+    /// names a cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_at: Option<Timestamp>,
     /// The findings, strongest first.

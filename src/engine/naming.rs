@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::correlate::{Finding, NEIGHBOUR_MIN, Trouble};
-use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks};
+use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks, renewed};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset};
 use super::past::Pattern;
@@ -49,6 +49,23 @@ impl Engine {
         };
         let still = diagnose(&self.scene(rules, elsewhere, trouble, at));
         if incident.is_explained_by(&still) { still } else { diagnosis }
+    }
+
+    /// Fills in the steps of a cause that was named earlier as things stand now.
+    pub(super) fn renew(
+        &mut self,
+        place: usize,
+        trouble: &BTreeMap<String, Trouble>,
+        at: (i64, u16),
+    ) {
+        let incident = &self.state.incidents[place];
+        let named = &incident.diagnosis;
+        let mut now = self.place_of(incident, trouble, at);
+        now.root.clone_from(&named.trace.root);
+        now.members.insert(now.root.clone());
+        (now.onset, now.onset_range) = (named.onset, named.onset_range);
+        let renewed = renewed(&self.scene(&self.rules, now, trouble, at), named);
+        self.state.incidents[place].diagnosis = renewed;
     }
 
     /// What every cause's evidence looks like for an open incident at the newest closed block;

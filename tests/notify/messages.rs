@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grayflag::engine::alert::{Alert, MovedSignal, State};
+use grayflag::engine::alert::{Alert, MovedSignal, NearChange, State};
 use grayflag::notify::message::Message;
 use grayflag::notify::templates::{BUILT_IN, TemplateError, Templates};
 use grayflag::notify::text::{Style, render};
@@ -170,6 +170,7 @@ fn what_to_do_comes_before_what_not_to_do_and_nobody_is_left_without_a_check() {
     for name in ["firing", "updated"] {
         let mut alert = sample(name);
         alert.steps.verify = (1..=4).map(|n| format!("Check {n}.")).collect();
+        alert.named_at = (name == "updated").then(|| alert.at - Span::from_hours(1));
         let Message { text, html, .. } = message(&alert, alert.at);
         let html = html.unwrap();
         let order =
@@ -238,15 +239,55 @@ fn a_sure_cause_names_its_next_best_rival_in_one_line() {
 #[test]
 fn numbers_that_were_taken_earlier_say_when() {
     let mut alert = sample("updated");
-    assert!(!message(&alert, alert.at).text.contains("Numbers in these lists"));
+    assert!(!message(&alert, alert.at).text.contains("these numbers are of then"));
     alert.named_at = Some(alert.at - Span::from_mins(31));
     let Message { text, html, .. } = message(&alert, alert.at);
     let clock = View::new(&alert, alert.at).named_at.unwrap();
     for shown in [text, html.unwrap()] {
         let shown = shown.replace('\n', " ");
-        let line = format!("are those of {clock}, when the cause");
-        assert!(shown.contains("Numbers in these lists") && shown.contains(&line), "{shown}");
+        let line = format!("Named at {clock}, from what was seen");
+        assert!(shown.contains(&line), "{shown}");
     }
+}
+
+#[test]
+fn who_was_told_of_the_cause_before_gets_what_to_do_next() {
+    let mut alert = sample("updated");
+    let lists = |alert: &Alert| -> Vec<(&str, usize)> {
+        let steps = View::new(alert, alert.at).steps;
+        steps.iter().map(|list| (list.name, list.items.len())).collect()
+    };
+    alert.steps = sample("firing").steps;
+    let avoid = ("Avoid", alert.steps.avoid.len());
+    assert_eq!(alert.named_at, None, "the cause is new");
+    assert_eq!(lists(&alert).len(), 5);
+    alert.named_at = Some(alert.at - Span::from_mins(31));
+    let again = lists(&alert);
+    assert!(!again.iter().any(|(name, _)| *name == "Compare"), "{again:?}");
+    assert_eq!(again.last(), Some(&avoid), "a warning is not left out");
+}
+
+#[test]
+fn the_last_change_before_the_end_is_told_at_the_top() {
+    let mut alert = sample("resolved");
+    let at = alert.at - Span::from_mins(90);
+    assert!(alert.started_at_range[1] < at);
+    let undone = NearChange {
+        kind: "config".to_owned(),
+        service: alert.service.clone(),
+        at,
+        what: "pool.size 4 -> 40".to_owned(),
+    };
+    alert.changes.push(undone);
+    let view = View::new(&alert, alert.at);
+    let told = view.undone.unwrap();
+    assert!(told.contains("pool.size 4 -> 40") && told.ends_with("(1h30m ago)"), "{told}");
+    assert!(!view.changes.contains(&told), "told once");
+    let Message { text, html, .. } = message(&alert, alert.at);
+    assert!(text.contains("  Last change  config of "), "{text}");
+    assert!(html.unwrap().contains("Last change"));
+    alert.state = State::Updated;
+    assert_eq!(View::new(&alert, alert.at).undone, None);
 }
 
 #[test]
@@ -264,7 +305,7 @@ fn rates_beside_each_other_are_both_to_be_read() {
     signal.unit = Some("per second".to_owned());
     let view = View::new(&alert, alert.at);
     let told = [&view.signals[0].now, &view.signals[0].expected];
-    assert_eq!(told, ["3.83 per minute", "0.522 per hour"]);
+    assert_eq!(told, ["230 per hour", "0.522 per hour"]);
 }
 
 #[test]

@@ -60,15 +60,14 @@ pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
             return Looked { chance: Some(chance(hours)), ..Looked::new(Some(true), text) };
         }
     }
-    let text = match shown.first() {
-        Some((_, clock)) => {
-            format!("the onset can lie at a full hour ({clock}), which tells nothing")
-        }
-        None => "the onset lies at no boundary of the clock".to_owned(),
+    let text = if shown.is_empty() {
+        "the onset lies at no boundary of the clock"
+    } else {
+        "it may have begun at a full hour, when many jobs start: too common to count"
     };
     // A full hour says nothing: jobs begin then, and so does a third of everything else.
     let seen = shown.is_empty().then_some(false);
-    Looked { chance: Some(chance(24.0)), ..Looked::new(seen, text) }
+    Looked { chance: Some(chance(24.0)), ..Looked::new(seen, text.to_owned()) }
 }
 
 fn utc(at: Timestamp) -> DateTime {

@@ -12,6 +12,8 @@ use crate::series::Labels;
 const MANY_SERVICES: usize = 3;
 /// Names told of many.
 const NAMES_TOLD: usize = 8;
+/// What is rare by rights and less than this of the calls of a block is too little to divide.
+const SHARE_OF_RARE_MIN: f64 = 0.01;
 /// Of one dependency nobody can say whether it is the only one.
 const DEPENDENCIES_MIN: usize = 2;
 
@@ -23,10 +25,12 @@ pub(crate) fn share_of_calls(
     (counted, number): (&Tracked, f64),
     block: i64,
 ) -> Option<f64> {
-    // Rare ones are counted over hours, calls over a block.
-    if !matches!(counted.role, Role::Throttled | Role::Retries) || counted.drift.counts_events() {
+    if !matches!(counted.role, Role::Throttled | Role::Retries) {
         return None;
     }
+    // Rare ones are counted over hours, calls over a block.
+    let rare = counted.drift.counts_events();
+    let number = if rare { counted.history.at(block) } else { number };
     let unit = |tracked: &Tracked| rules.signals[tracked.signal].unit.as_deref();
     unit(counted)?;
     let made = tracks.iter().filter(|tracked| {
@@ -38,7 +42,8 @@ pub(crate) fn share_of_calls(
     });
     let made: f64 = made.map(|tracked| tracked.history.at(block)).sum();
     let share = number / made;
-    (made > 0.0 && (0.0..=1.0).contains(&share)).then_some(share)
+    let least = if rare { SHARE_OF_RARE_MIN } else { 0.0 };
+    (made > 0.0 && (least..=1.0).contains(&share)).then_some(share)
 }
 
 pub(super) fn services(scene: &Scene<'_>, many: bool) -> Looked {

@@ -62,11 +62,15 @@ pub struct Diagnosis {
     pub causes: Vec<NamedCause>,
     /// The leading cause's title.
     pub title: String,
-    /// The leading cause's steps, filled in.
+    /// The leading cause's steps, filled in with what is known when they are told.
     pub steps: Steps,
-    /// When its numbers were taken.
+    /// When the cause was named and the numbers of its evidence were taken.
     pub at: Timestamp,
-    /// What was looked at and found normal.
+    /// When the trouble that it explains began.
+    pub onset: Timestamp,
+    /// Where that can lie.
+    pub onset_range: [Timestamp; 2],
+    /// What was looked at and found normal, when the steps were filled in.
     pub checked: Vec<String>,
     /// What the incident looked like: for those that come later.
     pub trace: Trace,
@@ -122,14 +126,30 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
         title: title(leading, &scene.root),
         steps,
         at: scene.now,
-        checked: scene.checked(&in_question(&ranked, &suspects)),
+        onset: scene.onset,
+        onset_range: scene.onset_range,
+        checked: scene.checked(&in_question(ranked.iter().map(|&(i, _)| suspects[i].cause))),
         trace: trace(scene, &suspects),
     }
 }
 
-/// The roles that the causes speak of, those of the most probable first.
-fn in_question(ranked: &[(usize, f64)], suspects: &[Suspect<'_>]) -> Vec<Role> {
-    let evidence = ranked.iter().flat_map(|&(i, _)| &suspects[i].cause.evidence);
+/// A diagnosis that was made earlier, with its steps filled in as things stand now. The cause and
+/// its evidence stay as they were seen near the onset; who acts on it needs the numbers of now.
+pub(super) fn renewed(scene: &Scene<'_>, named: &Diagnosis) -> Diagnosis {
+    let mut renewed = named.clone();
+    let mut told = named.causes.iter().filter_map(|cause| scene.rules.cause(&cause.id)).peekable();
+    // Rules may have changed since.
+    let lead = named.causes.first().filter(|lead| told.peek().is_some_and(|c| c.id == lead.id));
+    if let (Some(lead), Some(cause)) = (lead, told.peek()) {
+        renewed.steps = steps::fill(&cause.steps, scene, (&named.service, &lead.culprit));
+        renewed.checked = scene.checked(&in_question(told));
+    }
+    renewed
+}
+
+/// The roles that causes speak of, in their order.
+fn in_question<'a>(causes: impl Iterator<Item = &'a Cause>) -> Vec<Role> {
+    let evidence = causes.flat_map(|cause| &cause.evidence);
     evidence.flat_map(|piece| rests_on(&piece.see)).collect()
 }
 

@@ -40,8 +40,8 @@ struct Facts {
     services: Vec<String>,
     peer: String,
     roles: BTreeMap<&'static str, Moved>,
-    levels: BTreeMap<&'static str, String>,
-    queries: BTreeMap<&'static str, String>,
+    levels: ByRole,
+    queries: ByRole,
     splits: BTreeMap<&'static str, Split>,
     seen_before: String,
 }
@@ -102,37 +102,17 @@ pub(super) fn fill(steps: &Steps, scene: &Scene<'_>, about: (&str, &Culprit)) ->
     }
 }
 
+/// A text for each role of which something is known.
+type ByRole = BTreeMap<&'static str, String>;
+
 fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
-    let mut roles = BTreeMap::new();
-    let mut queries = BTreeMap::new();
-    let mut all: Vec<Move<'_>> = scene.findings.iter().map(|f| Move::of(scene, f)).collect();
-    all.extend(scene.views().into_iter().flat_map(|view| quiet_moves(scene, view)));
-    all.retain(|one| one.tracked.apart.is_none());
+    let mut loudest: Vec<Move<'_>> = scene.findings.iter().map(|f| Move::of(scene, f)).collect();
     // Stable: of a service the strongest first.
-    all.sort_by_key(|one| whose(scene, culprit, one.tracked));
-    for one in all {
-        let role = one.tracked.role.name();
-        // A step that prints the numbers of a role prints the query that gave them.
-        queries.entry(role).or_insert_with(|| query_of(scene.rules, one.tracked));
-        roles.entry(role).or_insert_with(|| {
-            let mut fact = moved(scene, &one);
-            if whose(scene, culprit, one.tracked) == Whose::Other {
-                fact.now = format!("{} at {}", fact.now, fact.service);
-            }
-            fact
-        });
-    }
-    let mut levels = BTreeMap::new();
-    for view in scene.views() {
-        for &role in Role::ALL {
-            if let Some(tracked) = scene.series_of(view, role).next() {
-                queries.entry(role.name()).or_insert_with(|| query_of(scene.rules, tracked));
-            }
-            if let Some(seen) = scene.strongest(view, role) {
-                let told = || movement(scene, seen.tracked, seen.score);
-                levels.entry(role.name()).or_insert_with(told);
-            }
-        }
+    loudest.sort_by_key(|one| whose(scene, culprit, one.tracked));
+    let roles = roles(scene, culprit, &loudest);
+    let (levels, mut queries) = levels(scene);
+    for (&role, fact) in &roles {
+        queries.entry(role).or_insert_with(|| fact.query.clone());
     }
     let (label, value) = narrowed(scene, culprit);
     let splits = splits(scene, (&label, &value));
@@ -144,12 +124,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         value,
         since: scene.clock_time(scene.onset),
         ago: (scene.now - scene.onset).rough(),
-        signals: scene
-            .findings
-            .iter()
-            .take(SIGNALS_MAX)
-            .map(|finding| moved(scene, &Move::of(scene, finding)))
-            .collect(),
+        signals: loudest.iter().take(SIGNALS_MAX).map(|one| moved(scene, one)).collect(),
         changes: changes(scene),
         services: scene.members.iter().cloned().collect(),
         peer: odd_peer(scene),
@@ -159,6 +134,50 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         splits,
         seen_before: recurrence::newest_alike(scene),
     }
+}
+
+/// By role, the signal that moved: the culprit's where one did.
+fn roles(
+    scene: &Scene<'_>,
+    culprit: &Culprit,
+    loudest: &[Move<'_>],
+) -> BTreeMap<&'static str, Moved> {
+    let mut moves = loudest.to_vec();
+    moves.extend(scene.views().into_iter().flat_map(|view| quiet_moves(scene, view)));
+    moves.retain(|one| one.tracked.apart.is_none());
+    moves.sort_by_key(|one| whose(scene, culprit, one.tracked));
+    let mut roles = BTreeMap::new();
+    for one in &moves {
+        roles.entry(one.tracked.role.name()).or_insert_with(|| {
+            let mut fact = moved(scene, one);
+            if whose(scene, culprit, one.tracked) == Whose::Other {
+                fact.now = format!("{} at {}", fact.now, fact.service);
+            }
+            fact
+        });
+    }
+    roles
+}
+
+/// By role, where the service in which the trouble begins stands, and the query that tells it.
+fn levels(scene: &Scene<'_>) -> (ByRole, ByRole) {
+    let (mut levels, mut queries) = (ByRole::new(), ByRole::new());
+    for (view, role) in
+        scene.views().into_iter().flat_map(|v| Role::ALL.iter().map(move |r| (v, *r)))
+    {
+        if queries.contains_key(role.name()) {
+            continue;
+        }
+        let seen = scene.strongest(view, role);
+        let known = seen.map(|seen| seen.tracked);
+        if let Some(tracked) = known.or_else(|| scene.series_of(view, role).next()) {
+            queries.insert(role.name(), query_of(scene.rules, tracked));
+        }
+        if let Some(seen) = seen {
+            levels.insert(role.name(), movement(scene, seen.tracked, seen.score));
+        }
+    }
+    (levels, queries)
 }
 
 /// Whose a series is, as steps about a culprit tell it.
@@ -208,6 +227,7 @@ fn changes(scene: &Scene<'_>) -> Vec<Changed> {
 }
 
 /// A series that moved, and since when.
+#[derive(Clone)]
 struct Move<'a> {
     tracked: &'a Tracked,
     direction: Direction,

@@ -75,6 +75,7 @@ impl Engine {
             }
             let news = self.state.incidents[place].news();
             if let Some(state) = self.state.incidents[place].tell() {
+                self.renew(place, &trouble, (block, slot));
                 let mut alert = self.message(place, state, (block, slot));
                 alert.begin_with(news.as_deref());
                 outcome.alerts.push(alert);

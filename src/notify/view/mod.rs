@@ -12,7 +12,7 @@ use super::subject::{subject, word};
 use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NamedCause, NearChange, State};
 use crate::engine::chart::Chart;
 use crate::format;
-use crate::rules::{Role, Steps};
+use crate::rules::Role;
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
@@ -63,6 +63,8 @@ pub struct View {
     pub began_range: String,
     /// Whether it can lie further off than a few minutes.
     pub began_vague: bool,
+    /// The last change before it was over, where that is none of those that may have begun it.
+    pub undone: Option<String>,
     /// How long it lasted, once it is over.
     pub lasted: Option<String>,
     /// How long is left; never once it is over.
@@ -76,7 +78,7 @@ pub struct View {
     /// What else it could be, and what speaks against that, where the first cause is so probable
     /// that no other is among `causes`.
     pub rival: Option<String>,
-    /// When the numbers of causes and steps were taken, where that is before `at`.
+    /// When the numbers of causes were taken, where that is before `at`.
     pub named_at: Option<String>,
     /// Whether users are affected, and by what that is known; may be empty.
     pub users: String,
@@ -92,7 +94,7 @@ pub struct View {
     pub signals_more: usize,
     /// The signals that fell silent, those of a service and time together.
     pub silent: Vec<String>,
-    /// What was looked at and found normal.
+    /// What was looked at and found normal; never once it is over.
     pub checked: Vec<String>,
     /// Where to look further; only addresses that a browser opens safely.
     pub links: Vec<Link>,
@@ -105,8 +107,12 @@ pub struct View {
 /// A signal that moved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Signal {
-    /// Service and name.
+    /// What moved, in words.
     pub name: String,
+    /// Whose.
+    pub service: String,
+    /// Its name in the rules.
+    pub signal: String,
     /// Labels that tell it apart; may be empty.
     pub labels: String,
     /// `up` or `down`.
@@ -153,6 +159,7 @@ impl View {
         let by = alert.at;
         let over = alert.state == State::Resolved;
         let clock = |at| format::clock(at, by, zone);
+        let [_, latest_onset] = alert.started_at_range;
         let [earliest, latest] = alert.started_at_range.map(clock);
         let (news, headline) = alert.news();
         let (silent, moved): (Vec<_>, Vec<_>) =
@@ -163,14 +170,18 @@ impl View {
         let reasons = leading.map_or(&[][..], |leading| &leading.supports);
         // What stands in the reasons that every message shows is not told again.
         let reasons = &reasons[..reasons.len().min(REASONS_READ)];
-        let changes =
-            alert.changes.iter().filter(|change| !reasons.iter().any(|r| names(r, change, zone)));
+        // What was changed last may have ended it.
+        let undone = alert.changes.iter().rfind(|change| over && latest_onset < change.at);
+        let changes = alert.changes.iter().filter(|change| {
+            Some(*change) != undone && !reasons.iter().any(|r| names(r, change, zone))
+        });
         let breakdown =
             alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
-        let changes = list(changes.map(|change| {
+        let changed = |change: &NearChange| {
             let at = format::moment(change.at, by, zone);
             format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
-        }));
+        };
+        let changes = list(changes.map(changed));
         let breakdown = list(breakdown.map(|part| divided(alert, part)));
         Self {
             state: alert.state.name(),
@@ -190,6 +201,7 @@ impl View {
             } else {
                 format!("at the earliest {earliest}, at the latest {latest}")
             },
+            undone: undone.map(|change| clean(&changed(change))),
             lasted: over.then(|| (by - alert.started_at).rough()),
             left: (!over).then(|| left(alert, zone)).flatten(),
             late: (now - by > LATE_AFTER).then(|| (now - by).rough()),
@@ -200,11 +212,11 @@ impl View {
             users: clean(&alert.users),
             changes,
             breakdown,
-            steps: steps(&alert.steps, alert.state),
+            steps: steps(alert),
             signals: moved.iter().take(SIGNALS_MAX).map(|s| signal(s, clock(s.onset))).collect(),
             signals_more: moved.len().saturating_sub(SIGNALS_MAX),
             silent: silences(&silent, clock),
-            checked: some(alert.checked.iter(), CHECKED_MAX),
+            checked: some(alert.checked.iter().filter(|_| !over), CHECKED_MAX),
             links: links(&alert.links),
             incident: clean(&alert.incident),
             picture: false,
@@ -216,9 +228,11 @@ impl View {
     /// Adds what the signals did, each drawn in a line of text.
     pub(super) fn add_trends(&mut self, chart: &Chart, draw: fn(&[Option<f32>]) -> String) {
         for panel in &chart.panels {
-            let name = clean(&format!("{} {}", panel.service, panel.signal));
+            let names = [&panel.service, &panel.signal].map(|name| clean(name));
             let labels = clean(&label_text(panel.labels.iter()));
-            let told = self.signals.iter_mut().find(|s| s.name == name && s.labels == labels);
+            let told = self.signals.iter_mut().find(|told| {
+                [&told.service, &told.signal] == [&names[0], &names[1]] && told.labels == labels
+            });
             if let Some(signal) = told {
                 signal.trend = draw(&panel.values);
             }
@@ -281,7 +295,9 @@ fn signal(signal: &MovedSignal, onset: String) -> Signal {
     let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
     let others = if signal.peer.is_some() { " (the others)" } else { "" };
     Signal {
-        name: clean(&format!("{} {}", signal.service, signal.signal)),
+        name: clean(&format!("{} {}", signal.service, signal.subject())),
+        service: clean(&signal.service),
+        signal: clean(&signal.signal),
         labels: clean(&label_text(signal.labels.iter())),
         direction: clean(&signal.direction),
         now: clean(&now),
@@ -354,9 +370,11 @@ fn subject_of<'a>(alert: &'a Alert, part: &'a BreakdownValue) -> &'a str {
 }
 
 /// The lists that have steps, in the order to take them. What one does later and in quiet is left
-/// to the pages, and whoever was told before gets what to do next. Once an incident is over, only
-/// what keeps it from returning counts.
-fn steps(steps: &Steps, state: State) -> Vec<StepList> {
+/// to the pages, and whoever was told of the cause before gets what to do next. Once an incident is
+/// over, only what keeps it from returning counts.
+fn steps(alert: &Alert) -> Vec<StepList> {
+    let steps = &alert.steps;
+    let again = alert.state == State::Updated && alert.named_at.is_some();
     let lists = [
         ("First ten minutes", &steps.first_ten_minutes),
         ("Compare", &steps.compare),
@@ -365,17 +383,16 @@ fn steps(steps: &Steps, state: State) -> Vec<StepList> {
         ("Avoid", &steps.avoid),
     ];
     let later = [("Fix, so that it does not come back", &steps.fix), ("Verify", &steps.verify)];
-    let chosen = match state {
-        State::Firing => lists.to_vec(),
-        State::Updated => lists.into_iter().filter(|(name, _)| *name != "Compare").collect(),
+    let chosen = match alert.state {
         State::Resolved => later.to_vec(),
+        _ if again => lists.into_iter().filter(|(name, _)| *name != "Compare").collect(),
+        _ => lists.to_vec(),
     };
     chosen
         .into_iter()
         .filter(|(_, items)| !items.is_empty())
         .map(|(name, items)| {
-            let again = state == State::Updated && matches!(name, "Verify" | "Avoid");
-            let told = if again { items.len().min(AGAIN_MAX) } else { items.len() };
+            let told = if again && name == "Verify" { AGAIN_MAX } else { items.len() };
             StepList { name, items: list(items.iter().take(told)) }
         })
         .collect()
