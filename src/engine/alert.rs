@@ -23,7 +23,7 @@ pub const NOT_REPORTED: &str = "not reported: ";
 
 /// How the last entry of the leading cause's [`NamedCause::against`] begins, which lists what moved
 /// and is no part of what the cause does.
-pub const NOT_EXPLAINED: &str = "does not explain: ";
+pub const NOT_EXPLAINED: &str = "does not explain what moves now: ";
 /// Ends what changed since the last alert, where a title begins with that.
 const NEWS_END: &str = " — ";
 
@@ -219,6 +219,9 @@ pub struct NearChange {
 pub struct Forecast {
     /// Which signal.
     pub signal: String,
+    /// Of which service; empty in alerts of older versions.
+    #[serde(default)]
+    pub service: String,
     /// `limit` or `objective`.
     pub crosses: String,
     /// Best estimate.

@@ -33,7 +33,7 @@ pub struct Outlook<'a> {
 }
 
 /// Estimates when the series of a finding crosses its limit or objective; none when it has
-/// neither, has crossed already, or does not clearly climb.
+/// neither, is beyond it already, or does not clearly climb.
 pub fn forecast(
     finding: &Finding,
     tracked: &Tracked,
@@ -50,7 +50,8 @@ pub fn forecast(
         Some(limit) => ("limit", limit),
         None => ("objective", objective(tracked, service, rules)?),
     };
-    if finding.direction == Direction::Down {
+    let newest = tracked.history.at(tracked.history.end() - 1);
+    if finding.direction == Direction::Down || newest >= level {
         return None;
     }
     let points = points(finding, tracked, outlook)?;
@@ -61,6 +62,7 @@ pub fn forecast(
     let at = ahead(best).filter(|&at| at - end <= AHEAD_MAX)?;
     Some(Forecast {
         signal: signal.name.clone(),
+        service: tracked.series.service.clone(),
         crosses: crosses.to_owned(),
         at,
         range: (ahead(earliest)?, latest.and_then(ahead)),

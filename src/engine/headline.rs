@@ -7,6 +7,9 @@ use crate::engine::lifecycle::{Incident, Kind};
 use crate::format;
 use crate::rules::{Cause, Evidence, Role, Rules, See};
 
+/// What is in use at once: it grows with the time that each request takes (Little, 1961), whatever
+/// the cause of that.
+const BUSY: [Role; 2] = [Role::Threads, Role::Sockets];
 /// Signals named that a cause does not explain.
 const UNEXPLAINED_MAX: usize = 3;
 
@@ -71,9 +74,18 @@ impl Engine {
             Role::from_name(&signal.role).is_some_and(is_call) && signal.labels.values().any(ails)
         };
         let mut left: Vec<String> = Vec::new();
-        for signal in
-            signals.iter().filter(|s| !is_explained(cause, called, s) && !calls_trouble(s))
-        {
+        let slow = |s: &&MovedSignal| {
+            [Role::Latency, Role::LatencyTypical].iter().any(|r| r.name() == s.role)
+        };
+        let is_slow = |name: &str| signals.iter().filter(slow).any(|s| s.service == name);
+        let keeps_busy = |signal: &MovedSignal| {
+            let busy = Role::from_name(&signal.role).is_some_and(|role| BUSY.contains(&role));
+            busy && is_slow(&signal.service)
+        };
+        let left_open = |s: &&MovedSignal| {
+            !is_explained(cause, called, s) && !calls_trouble(s) && !keeps_busy(s)
+        };
+        for signal in signals.iter().filter(left_open) {
             let effect = effect(&self.rules, signal);
             if !left.contains(&effect) && left.len() < UNEXPLAINED_MAX {
                 left.push(effect);

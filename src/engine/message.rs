@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
-use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, State};
+use super::alert::{Alert, MovedSignal, NearChange, SCHEMA, Severity, State};
 use super::baseline::Load;
 use super::breakdown::NOTHING_KNOWN;
 use super::changes;
@@ -44,6 +44,8 @@ impl Engine {
                 let service = self.state.services.get(&tracked.series.service)?;
                 forecast(finding, tracked, service, &self.outlook())
             })
+            // Of those who feel it already nobody asks when the next one will.
+            .filter(|f| f.crosses == "limit" || incident.severity != Severity::Critical)
             .min_by_key(|forecast| forecast.at)
             .filter(|_| state != State::Resolved);
         let mut checked = incident.diagnosis.checked.clone();

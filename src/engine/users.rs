@@ -15,7 +15,7 @@ use crate::format;
 use crate::rules::{Role, Worse};
 
 /// Users are affected when this many blocks in a row are beyond the objective: a quarter hour.
-const AFFECTED_BLOCKS: i64 = 3;
+const AFFECTED_BLOCKS: usize = 3;
 /// Facts in the line about users, at most.
 const FACTS_MAX: usize = 3;
 /// Services whose users can be reached from an incident, at most; a cycle of calls ends too.
@@ -40,7 +40,10 @@ fn unaffected(over: bool, was: bool, now: &str) -> String {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// Beyond what users notice, for a quarter hour.
     Beyond,
+    /// So now, and not yet for long.
+    Reached,
     Moved,
     Usual,
 }
@@ -55,7 +58,7 @@ impl Engine {
                 .members
                 .iter()
                 .map(|&place| &self.state.tracks.all[place])
-                .any(|tracked| self.is_beyond(service, tracked, block))
+                .any(|tracked| self.beyond(service, tracked, block) >= AFFECTED_BLOCKS)
     }
 
     /// Whether users are affected by an incident, and by what that is known, from the services
@@ -77,7 +80,11 @@ impl Engine {
             None => "cannot be said: no latency or errors known".to_owned(),
             Some(Rank::Beyond) => {
                 let head = if over { "still affected" } else { "affected" };
-                format!("{head}: {}", told(|rank| rank == Rank::Beyond))
+                format!("{head}: {}", told(|rank| rank <= Rank::Reached))
+            }
+            Some(Rank::Reached) => {
+                let head = if over { "may still be affected" } else { "may be affected by now" };
+                format!("{head}: {}", told(|rank| rank == Rank::Reached))
             }
             Some(Rank::Moved) => {
                 format!("{}: {}", unaffected(over, was, "less"), told(|rank| rank == Rank::Moved))
@@ -145,21 +152,27 @@ impl Engine {
             Worse::Either => score.abs() >= MOVED_MIN,
         };
         let has_moved = score.is_some_and(toward_worse) && matters(tracked, signal, slot, load);
-        let rank = match (self.is_beyond(service, tracked, block), has_moved) {
-            (true, _) => Rank::Beyond,
-            (false, true) => Rank::Moved,
-            (false, false) => Rank::Usual,
+        let rank = match (self.beyond(service, tracked, block), has_moved) {
+            (AFFECTED_BLOCKS.., _) => Rank::Beyond,
+            (1.., true) => Rank::Reached,
+            (_, true) => Rank::Moved,
+            (_, false) => Rank::Usual,
         };
         let unit = signal.unit.as_deref();
-        // What has moved is told as in the alert's signals and evidence.
-        let now = tracked.events(load).filter(|_| rank == Rank::Moved).unwrap_or(now);
+        let level = objective(tracked, service, &self.rules);
+        // What has moved is told as in the alert's signals and evidence, unless that hides that it
+        // is beyond the level.
+        let hides =
+            |events: f64| rank <= Rank::Reached && level.is_some_and(|level| events <= level);
+        let events = tracked.events(load).filter(|events| rank != Rank::Usual && !hides(*events));
+        let now = events.unwrap_or(now);
         let what = format!("{} of {name}", tracked.role.words());
         let expected = service.expected(tracks, tracked, (block, slot));
         let text = match expected.filter(|_| rank != Rank::Usual) {
             None => format!("{what} {}", format::value(now, unit)),
             Some(expected) => {
                 let [now, usual] = format::pair([now, expected], unit);
-                let from = objective(tracked, service, &self.rules)
+                let from = level
                     .map(|level| format!(", users notice from {}", format::value(level, unit)));
                 format!("{what} {now} (usual {usual}{})", from.unwrap_or_default())
             }
@@ -167,10 +180,11 @@ impl Engine {
         Some(Felt { rank, text })
     }
 
-    fn is_beyond(&self, service: &Service, tracked: &Tracked, block: i64) -> bool {
-        matches!(tracked.role, Role::Latency | Role::Errors | Role::QueueAge)
-            && objective(tracked, service, &self.rules).is_some_and(|level| {
-                (0..AFFECTED_BLOCKS).all(|back| tracked.history.at(block - back) > level)
-            })
+    /// For how many blocks, up to [`AFFECTED_BLOCKS`], a series has been beyond its objective.
+    fn beyond(&self, service: &Service, tracked: &Tracked, block: i64) -> usize {
+        let felt = matches!(tracked.role, Role::Latency | Role::Errors | Role::QueueAge);
+        let level = objective(tracked, service, &self.rules).filter(|_| felt);
+        let is_beyond = |at: &i64| level.is_some_and(|level| tracked.history.at(*at) > level);
+        (0..).map(|back| block - back).take(AFFECTED_BLOCKS).take_while(is_beyond).count()
     }
 }

@@ -11,19 +11,15 @@ use crate::time::{Span, Timestamp};
 /// Knows `seconds`, `milliseconds`, `bytes`, `bytes_per_second`, and `ratio`, `share` or
 /// `percent`; any other unit is written behind the number. What is no number says so.
 pub fn value(value: f64, unit: Option<&str>) -> String {
-    value_beside(value, [value, value], unit)
+    value_beside(value, value, unit)
 }
 
 /// Two values that are read side by side, both in the unit that fits the larger: `1.2 s` and
-/// `0.34 s`. Rates are told for the same time, in which the smaller can be read too where that is
-/// possible: `230 per hour` and `0.522 per hour`.
+/// `0.34 s`, `24.7 per second` and `under 0.001 per second`.
 pub fn pair(values: [f64; 2], unit: Option<&str>) -> [String; 2] {
     let [one, other] = values.map(f64::abs);
-    let sizes = match (one.is_finite(), other.is_finite()) {
-        (true, true) => [one.min(other), one.max(other)],
-        _ => [one.min(other); 2],
-    };
-    values.map(|value| value_beside(value, sizes, unit))
+    let by = if one.is_finite() && other.is_finite() { one.max(other) } else { one.min(other) };
+    values.map(|value| value_beside(value, by, unit))
 }
 
 /// Two values side by side that may be missing.
@@ -34,8 +30,8 @@ pub fn optional_pair(values: [Option<f64>; 2], unit: Option<&str>) -> [String; 2
     }
 }
 
-/// A value in the unit that fits sizes from the smaller to the larger of these.
-fn value_beside(value: f64, [least, by]: [f64; 2], unit: Option<&str>) -> String {
+/// A value in the unit that fits `by`.
+fn value_beside(value: f64, by: f64, unit: Option<&str>) -> String {
     if value.is_nan() {
         return "not a number".to_owned();
     }
@@ -50,13 +46,13 @@ fn value_beside(value: f64, [least, by]: [f64; 2], unit: Option<&str>) -> String
         "ratio" | "share" => share(value),
         "percent" | "%" => format!("{}%", plain(value)),
         "per_second" | "1/s" => {
-            let (number, period) = rate(value, [least, by]);
+            let (number, period) = rate(value, by);
             format!("{number}/{}", period.short)
         }
         "" | "1" | "count" => scaled(value),
         other => match other.strip_suffix("per second") {
             Some(what) => {
-                let (number, period) = rate(value, [least, by]);
+                let (number, period) = rate(value, by);
                 format!("{number} {what}per {}", period.long)
             }
             None => format!("{} {other}", scaled(value)),
@@ -171,8 +167,13 @@ pub fn clock(at: Timestamp, by: Timestamp, zone: &TimeZone) -> String {
     if at.date() == by.date() {
         at.strftime("%H:%M %Z").to_string()
     } else {
-        at.strftime("%Y-%m-%d %H:%M %Z").to_string()
+        at.strftime(DAY_AND_TIME).to_string()
     }
+}
+
+/// The day and clock time of an instant in a zone: `2026-03-01 02:12 UTC`.
+pub fn date_and_clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_jiff().to_zoned(zone.clone()).strftime(DAY_AND_TIME).to_string()
 }
 
 /// An instant with its distance from `by`: `02:12 UTC (18m ago)`, `05:40 UTC (in 3h10m)`.
@@ -205,6 +206,8 @@ pub fn in_address(text: &str) -> String {
 
 /// Units of time below a minute, largest first, in seconds.
 const SECONDS: [(f64, &str); 4] = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
+/// An instant as texts write it that are read on another day.
+const DAY_AND_TIME: &str = "%Y-%m-%d %H:%M %Z";
 /// Powers of 1024.
 const BYTES: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 /// Powers of 1000.
@@ -229,24 +232,15 @@ const PERIODS: [Period; 4] = [
 ];
 /// A rate below this many events in a period is told for a longer one.
 const RATE_MIN: f64 = 0.1;
-/// Nor is one told for a longer period that is more than this in it.
-const RATE_MAX: f64 = 10_000.0;
 /// A number below this is read as next to none.
 const SMALL: f64 = 1e-3;
 
-/// Events over the shortest period in which so many a second are numbers that people read, the
-/// smaller and the larger, or else the larger alone.
-fn rate(value: f64, [least, by]: [f64; 2]) -> (String, Period) {
-    let reads = |size: f64, period: &Period| size == 0.0 || size * period.seconds >= RATE_MIN;
-    let [least, by] = [least, by].map(f64::abs);
+/// Events over the shortest period in which a rate of `by` events a second is a number that people
+/// read.
+fn rate(value: f64, by: f64) -> (String, Period) {
+    let fits = |period: &&Period| by == 0.0 || by.abs() * period.seconds >= RATE_MIN;
     let [.., longest] = PERIODS;
-    let fitting = PERIODS.iter().find(|period| reads(by, period)).unwrap_or(&longest);
-    let longer = PERIODS
-        .iter()
-        .filter(|period| fitting.seconds <= period.seconds)
-        .take_while(|period| by * period.seconds <= RATE_MAX);
-    let both = longer.clone().find(|period| reads(least, period)).or_else(|| longer.last());
-    let period = *both.unwrap_or(fitting);
+    let period = *PERIODS.iter().find(fits).unwrap_or(&longest);
     let number = value * period.seconds;
     let text = if number > 0.0 && number < SMALL {
         format!("under {}", plain(SMALL))

@@ -70,8 +70,12 @@ fn values_are_written_for_people() {
 #[test]
 fn two_values_side_by_side_are_in_one_unit() {
     for (values, unit, expected) in [
-        ([0.0639, 1.45e-4], "per second", ["230 per hour", "0.522 per hour"]),
-        ([0.25, 1e-6], "lines per second", ["900 lines per hour", "0.0036 lines per hour"]),
+        ([0.0639, 1.45e-4], "per second", ["3.83 per minute", "0.0087 per minute"]),
+        (
+            [0.25, 1e-6],
+            "lines per second",
+            ["0.25 lines per second", "under 0.001 lines per second"],
+        ),
         ([800.0, 1e-5], "per second", ["800 per second", "under 0.001 per second"]),
         ([3.1, 3.4], "per second", ["3.1 per second", "3.4 per second"]),
         ([0.0, 2e-5], "per_second", ["0/d", "1.73/d"]),

@@ -125,7 +125,11 @@ impl DigestView {
             word: word(digest.every),
             subject: digest.subject(),
             summary: summary(digest),
-            period: format!("{} to {}", date(digest.from, zone), date(digest.to, zone)),
+            period: format!(
+                "{} to {}",
+                format::date_and_clock(digest.from, zone),
+                format::date_and_clock(digest.to, zone)
+            ),
             quiet: digest.is_quiet(),
             watched: watched(digest.watched),
             sections: sections(digest, (digest.to, zone)),
@@ -326,8 +330,4 @@ fn counted(count: usize, what: &str) -> String {
 
 fn usize_of(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-fn date(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_jiff().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }

@@ -15,7 +15,7 @@ pub fn markdown(review: &Review) -> String {
     signals(&mut text, review);
     causes(&mut text, review);
     list(&mut text, "Label values", &review.breakdown);
-    list(&mut text, "Checked and normal", &review.checked);
+    list(&mut text, "Checked, nothing found", &review.checked);
     list(&mut text, "Held back", &review.held);
     list(&mut text, "Not seen", &review.gaps);
     if !review.follow_ups.is_empty() {

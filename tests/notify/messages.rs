@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grayflag::engine::alert::{Alert, MovedSignal, NearChange, State};
+use grayflag::engine::alert::{Alert, MovedSignal, NearChange, Severity, State};
 use grayflag::notify::message::Message;
 use grayflag::notify::templates::{BUILT_IN, TemplateError, Templates};
 use grayflag::notify::text::{Style, render};
@@ -174,7 +174,7 @@ fn what_to_do_comes_before_what_not_to_do_and_nobody_is_left_without_a_check() {
         let Message { text, html, .. } = message(&alert, alert.at);
         let html = html.unwrap();
         let order =
-            ["First ten minutes", "Fix", "Verify", "Avoid", "Signals", "Checked and normal"];
+            ["First ten minutes", "Fix", "Verify", "Avoid", "Signals", "Checked, nothing found"];
         for (shown, order) in
             [(&text, order.map(str::to_uppercase)), (&html, order.map(str::to_owned))]
         {
@@ -200,7 +200,7 @@ fn of_what_is_normal_the_most_telling_is_told() {
     let mut alert = sample("firing");
     alert.checked = (1..=9).map(|n| format!("role {n}: 5")).collect();
     let Message { text, html, .. } = message(&alert, alert.at);
-    assert!(text.contains("NORMAL\n  role 1: 5\n  role 2: 5\n  role 3: 5\n  and 6 more\n"));
+    assert!(text.contains("FOUND\n  role 1: 5\n  role 2: 5\n  role 3: 5\n  and 6 more\n"));
     assert_eq!(html.unwrap().matches(">role ").count(), 3);
 }
 
@@ -239,13 +239,13 @@ fn a_sure_cause_names_its_next_best_rival_in_one_line() {
 #[test]
 fn numbers_that_were_taken_earlier_say_when() {
     let mut alert = sample("updated");
-    assert!(!message(&alert, alert.at).text.contains("these numbers are of then"));
+    assert!(!message(&alert, alert.at).text.contains("with the numbers of then"));
     alert.named_at = Some(alert.at - Span::from_mins(31));
     let Message { text, html, .. } = message(&alert, alert.at);
     let clock = View::new(&alert, alert.at).named_at.unwrap();
     for shown in [text, html.unwrap()] {
         let shown = shown.replace('\n', " ");
-        let line = format!("Named at {clock}, from what was seen");
+        let line = format!("Named at {clock}, with the numbers of then");
         assert!(shown.contains(&line), "{shown}");
     }
 }
@@ -265,6 +265,51 @@ fn who_was_told_of_the_cause_before_gets_what_to_do_next() {
     let again = lists(&alert);
     assert!(!again.iter().any(|(name, _)| *name == "Compare"), "{again:?}");
     assert_eq!(again.last(), Some(&avoid), "a warning is not left out");
+}
+
+#[test]
+fn what_helps_comes_before_why_while_users_suffer() {
+    let mut alert = sample("firing");
+    let first = |alert: &Alert| -> Vec<&str> {
+        let steps = View::new(alert, alert.at).steps;
+        steps.iter().filter(|list| list.first).map(|list| list.name).collect()
+    };
+    assert_eq!(first(&alert), ["First ten minutes"]);
+    alert.severity = Severity::Critical;
+    assert_eq!(first(&alert), ["First ten minutes", "Fix"]);
+    let Message { text, html, .. } = message(&alert, alert.at);
+    let html = html.unwrap();
+    for (shown, fix, why) in [(&text, "\nFIX\n", "\nWHY\n"), (&html, ">Fix</h2>", ">Why</h2>")] {
+        assert!(shown.find(fix).unwrap() < shown.find(why).unwrap(), "{shown}");
+        assert_eq!(shown.matches(fix).count(), 1);
+    }
+}
+
+#[test]
+fn that_others_wait_for_the_culprit_is_no_other_cause() {
+    let mut alert = sample("firing");
+    alert.causes[0].probability = 0.97;
+    let blamed = alert.causes[0].culprit.service.clone();
+    let mut waits = alert.causes[1].clone();
+    waits.id = "waiting".to_owned();
+    waits.culprit.labels.insert("dependency".to_owned(), blamed.clone());
+    waits.culprit.service = blamed;
+    let other = alert.causes[1].id.replace('-', " ");
+    alert.causes.insert(1, waits);
+    let rival = View::new(&alert, alert.at).rival.unwrap();
+    assert!(rival.contains(&other), "{rival}");
+    alert.causes.remove(2);
+    alert.causes.truncate(2);
+    let rival = View::new(&alert, alert.at).rival.unwrap();
+    assert!(rival.contains("waiting"), "there is none other: {rival}");
+}
+
+#[test]
+fn what_somebody_feels_is_the_first_of_the_signals() {
+    let mut alert = sample("firing");
+    alert.signals.reverse();
+    assert_ne!(alert.signals[0].role, "latency");
+    assert_eq!(View::new(&alert, alert.at).signals[0].name, "checkout latency");
 }
 
 #[test]
@@ -305,7 +350,7 @@ fn rates_beside_each_other_are_both_to_be_read() {
     signal.unit = Some("per second".to_owned());
     let view = View::new(&alert, alert.at);
     let told = [&view.signals[0].now, &view.signals[0].expected];
-    assert_eq!(told, ["230 per hour", "0.522 per hour"]);
+    assert_eq!(told, ["3.83 per minute", "0.0087 per minute"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Looks up one piece of evidence and puts it into words.
 
+use crate::engine::detect::absence::is_missed;
 use crate::engine::detect::drift::Direction;
 use crate::engine::diagnose::boundary::at_boundary;
 use crate::engine::diagnose::changes::change;
@@ -160,7 +161,11 @@ pub(super) fn silent_role(scene: &Scene<'_>, view: View, role: Role, is: RoleSta
         (Some(tracked), RoleState::Silent) => {
             Looked::new(Some(true), format!("{} is silent", describe(tracked)))
         }
-        (Some(tracked), _) => Looked::new(None, format!("{} is silent", describe(tracked))),
+        (Some(tracked), _) => {
+            let is_silent = is_missed(&tracked.history, scene.at.0);
+            let how = if is_silent { "is silent" } else { "cannot be judged now" };
+            Looked::new(None, format!("{} {how}", describe(tracked)))
+        }
         (None, _) if scene.series_of(view, role).next().is_some() => {
             let what = role.words();
             Looked::new(None, format!("{what} of {}: watched for too short a time", scene.root))

@@ -31,8 +31,8 @@ use crate::time::Timestamp;
 
 pub use crate::rules::UNEXPLAINED;
 pub(super) use calls::share_of_calls;
-pub(super) use scene::{FELT, MOVED_MIN, is_call};
-pub use scene::{Scene, View};
+pub use scene::{FELT, Scene, View};
+pub(super) use scene::{MOVED_MIN, is_call};
 pub(super) use steps::query_of;
 pub use weights::{one_of_its_kind, rests_on};
 
@@ -111,7 +111,9 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
         return Diagnosis::default();
     };
     // The next best is named however improbable: who reads wonders what else it could be.
-    let rival = ranked.iter().skip(1).map(|&(i, _)| i).find(|&i| !honest(i));
+    let others = ranked.iter().skip(1).map(|&(i, _)| i).filter(|&i| !honest(i));
+    let rival =
+        others.clone().find(|&i| !restates(&suspects[i], leading)).or(others.clone().next());
     let causes = ranked
         .iter()
         .filter(|(i, probability)| *probability >= TOLD_FROM || Some(*i) == rival)
@@ -145,6 +147,11 @@ pub(super) fn renewed(scene: &Scene<'_>, named: &Diagnosis) -> Diagnosis {
         renewed.checked = scene.checked(&in_question(told));
     }
     renewed
+}
+
+/// Whether a suspect says only that others wait for what the leading one blames.
+fn restates(suspect: &Suspect<'_>, leading: &Suspect<'_>) -> bool {
+    suspect.culprit.dependency() == Some(&leading.culprit.service)
 }
 
 /// The roles that causes speak of, in their order.

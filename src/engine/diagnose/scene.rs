@@ -32,7 +32,7 @@ const SURE_MIN: f64 = 4.0;
 /// and levels stay where a release left them.
 const EARLIER_MIN: Span = Span::from_hours(6);
 /// Roles in which a caller or a person feels trouble.
-pub(crate) const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
+pub const FELT: [Role; 4] = [Role::Latency, Role::Errors, Role::QueueAge, Role::Goodput];
 /// What was checked is told in at most this many lines.
 const CHECKED_MAX: usize = 12;
 

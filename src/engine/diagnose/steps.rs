@@ -161,13 +161,10 @@ fn roles(
 
 /// By role, where the service in which the trouble begins stands, and the query that tells it.
 fn levels(scene: &Scene<'_>) -> (ByRole, ByRole) {
+    // What is only called is known by its callers alone.
+    let view = if scene.services.contains_key(&scene.root) { View::Inside } else { View::Outside };
     let (mut levels, mut queries) = (ByRole::new(), ByRole::new());
-    for (view, role) in
-        scene.views().into_iter().flat_map(|v| Role::ALL.iter().map(move |r| (v, *r)))
-    {
-        if queries.contains_key(role.name()) {
-            continue;
-        }
+    for &role in Role::ALL {
         let seen = scene.strongest(view, role);
         let known = seen.map(|seen| seen.tracked);
         if let Some(tracked) = known.or_else(|| scene.series_of(view, role).next()) {

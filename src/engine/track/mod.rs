@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::archive::{Archive, Run};
-use crate::engine::baseline::{Baseline, Load};
+use crate::engine::baseline::{Baseline, Load, Residual};
 use crate::engine::detect::apart::Apart;
 use crate::engine::detect::creep::Levels;
 use crate::engine::detect::drift::Drift;
 use crate::engine::detect::statistic::Family;
+use crate::engine::grid::NO_SLOT;
 use crate::engine::history::History;
 use crate::engine::open::{Newest, OpenBlock, Partial};
 use crate::engine::peer::Peer;
@@ -86,6 +87,8 @@ pub struct Tracks {
 
 /// Most series that are tracked; what comes beyond is left out and counted.
 pub const SERIES_MAX: usize = 1_000_000;
+/// Events in a block from which on their number is known to within a fifth.
+const EVENTS_KNOWN: f64 = 25.0;
 
 impl Tracks {
     /// Takes in one tick. Returns how many samples were beyond [`SERIES_MAX`].
@@ -342,9 +345,15 @@ impl Tracked {
         self.peers.len() < before
     }
 
-    /// Where events are counted: the level that its score is about, in its own unit.
+    /// Where events are counted: what the series stands at, in its own unit. That is the newest block
+    /// where it has enough of them, and else the level that its score is about.
     pub fn events(&self, load: Load) -> Option<f64> {
-        Some(self.drift.events()? * self.baseline.as_ref()?.unit_load(load))
+        let (baseline, level) = (self.baseline.as_ref()?, self.drift.events()?);
+        let newest = self.history.at(self.history.end() - 1);
+        match baseline.residual(newest, NO_SLOT, load) {
+            Some(Residual::Count { events, .. }) if events >= EVENTS_KNOWN => Some(newest),
+            _ => Some(level * baseline.unit_load(load)),
+        }
     }
 
     /// Signals that measure the same thing count once: families, not metrics, vote.

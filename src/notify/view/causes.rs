@@ -67,8 +67,11 @@ fn is_sure(causes: &[NamedCause]) -> bool {
 /// The next best known cause of one that is sure, with what speaks against it the most.
 pub(super) fn rival(alert: &Alert) -> Option<String> {
     let causes = &alert.causes;
-    let mut others = causes.iter().skip(1).filter(|_| is_sure(causes));
-    let next = others.find(|cause| cause.id != UNEXPLAINED)?;
+    let lead = causes.first().filter(|_| is_sure(causes))?;
+    // That others wait for what is to blame is no other cause.
+    let restates = |c: &&NamedCause| c.culprit.dependency() == Some(&lead.culprit.service);
+    let others = causes.iter().skip(1).filter(|cause| cause.id != UNEXPLAINED);
+    let next = others.clone().find(|c| !restates(c)).or(others.clone().next())?;
     let told = cause(next, &alert.service, OTHER);
     let against = match told.against.first().or(told.unexplained.as_ref()) {
         Some(against) => format!("against it: {against}"),

@@ -9,8 +9,11 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::subject::{subject, word};
-use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NamedCause, NearChange, State};
+use crate::engine::alert::{
+    Alert, BreakdownValue, MovedSignal, NamedCause, NearChange, Severity, State,
+};
 use crate::engine::chart::Chart;
+use crate::engine::diagnose::FELT;
 use crate::format;
 use crate::rules::Role;
 use crate::time::{Span, Timestamp};
@@ -88,7 +91,7 @@ pub struct View {
     pub breakdown: Vec<String>,
     /// Lists of steps that are not empty, in the order to take them.
     pub steps: Vec<StepList>,
-    /// The signals that moved, without those that fell silent.
+    /// The signals that moved, without those that fell silent: first those that somebody feels.
     pub signals: Vec<Signal>,
     /// How many signals more moved.
     pub signals_more: usize,
@@ -100,6 +103,8 @@ pub struct View {
     pub links: Vec<Link>,
     /// Id of the incident.
     pub incident: String,
+    /// The day and time whose numbers these are.
+    pub as_of: String,
     /// Whether a picture of the signals goes with the message.
     pub picture: bool,
 }
@@ -136,6 +141,8 @@ pub struct StepList {
     pub name: &'static str,
     /// Its steps.
     pub items: Vec<String>,
+    /// Whether it is to be read before the reasons for the cause.
+    pub first: bool,
 }
 
 /// A link.
@@ -162,8 +169,9 @@ impl View {
         let [_, latest_onset] = alert.started_at_range;
         let [earliest, latest] = alert.started_at_range.map(clock);
         let (news, headline) = alert.news();
-        let (silent, moved): (Vec<_>, Vec<_>) =
+        let (silent, mut moved): (Vec<_>, Vec<_>) =
             alert.signals.iter().partition(|signal| signal.direction == "silent");
+        moved.sort_by_key(|signal| !is_felt(signal));
         let clear = alert.causes.first().is_some_and(NamedCause::is_clear);
         let told = causes(alert);
         let leading = told.first().filter(|_| clear);
@@ -219,6 +227,7 @@ impl View {
             checked: some(alert.checked.iter().filter(|_| !over), CHECKED_MAX),
             links: links(&alert.links),
             incident: clean(&alert.incident),
+            as_of: format::date_and_clock(by, zone),
             picture: false,
         }
     }
@@ -255,13 +264,28 @@ fn left(alert: &Alert, zone: &TimeZone) -> Option<String> {
         None => format!("not before {}", clock(earliest)),
     };
     let at = format::moment(forecast.at, alert.at, zone);
-    Some(clean(&format!("{} crosses its {} at {at}, {range}", forecast.signal, forecast.crosses)))
+    let of = |s: &&MovedSignal| s.signal == forecast.signal && s.service == forecast.service;
+    let what = match alert.signals.iter().find(of) {
+        Some(moved) => format!("{} of {}", moved.subject(), moved.service),
+        None => forecast.signal.clone(),
+    };
+    Some(clean(&format!("{what} crosses its {} at {at}, {range}", forecast.crosses)))
 }
 
-/// The other services, each with the loudest of its signals, or who is to blame for it.
+/// Whether somebody who waits for the service feels a signal.
+fn is_felt(signal: &MovedSignal) -> bool {
+    FELT.iter().any(|role| role.name() == signal.role)
+}
+
+/// The other services, each with the loudest of its signals, one that is felt if it has any, or who
+/// is to blame for it.
 fn others(alert: &Alert) -> String {
     let blamed = alert.causes.first().map(|cause| cause.culprit.service.as_str());
-    let told = |service: &String| match alert.signals.iter().find(|s| s.service == *service) {
+    let loudest = |service: &String| {
+        let mut own = alert.signals.iter().filter(|signal| signal.service == *service);
+        own.clone().find(|signal| is_felt(signal)).or_else(|| own.next())
+    };
+    let told = |service: &String| match loudest(service) {
         Some(signal) => {
             let what = signal.subject();
             if signal.now.is_none() {
@@ -388,12 +412,16 @@ fn steps(alert: &Alert) -> Vec<StepList> {
         _ if again => lists.into_iter().filter(|(name, _)| *name != "Compare").collect(),
         _ => lists.to_vec(),
     };
+    // While users suffer, or when the cause is known, what helps comes before why.
+    let urgent = again || alert.severity == Severity::Critical;
     chosen
         .into_iter()
         .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| {
+        .enumerate()
+        .map(|(place, (name, items))| {
+            let first = place == 0 || (urgent && name == "Fix");
             let told = if again && name == "Verify" { AGAIN_MAX } else { items.len() };
-            StepList { name, items: list(items.iter().take(told)) }
+            StepList { name, items: list(items.iter().take(told)), first }
         })
         .collect()
 }
