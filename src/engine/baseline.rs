@@ -289,6 +289,12 @@ impl Baseline {
         Some([end(-1.0)?, centre, end(1.0)?])
     }
 
+    /// Where events are counted: what one of them makes of a block's value, in the signal's own unit.
+    pub fn event(&self, load: Load) -> Option<f64> {
+        let counts = matches!(self.model, Model::Count { .. });
+        counts.then(|| self.transform.inverse(1.0) * self.unit_load(load))
+    }
+
     /// How many times a unit's value the whole value is, where values are judged per traffic.
     pub fn unit_load(&self, load: Load) -> f64 {
         if self.per_traffic { load.exposure } else { 1.0 }

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::archive::{Archive, Run};
-use crate::engine::baseline::{Baseline, Load, Residual};
+use crate::engine::baseline::{Baseline, Load};
 use crate::engine::detect::apart::Apart;
 use crate::engine::detect::creep::Levels;
 use crate::engine::detect::drift::Drift;
 use crate::engine::detect::statistic::Family;
-use crate::engine::grid::NO_SLOT;
 use crate::engine::history::History;
 use crate::engine::open::{Newest, OpenBlock, Partial};
 use crate::engine::peer::Peer;
@@ -350,10 +349,8 @@ impl Tracked {
     pub fn events(&self, load: Load) -> Option<f64> {
         let (baseline, level) = (self.baseline.as_ref()?, self.drift.events()?);
         let newest = self.history.at(self.history.end() - 1);
-        match baseline.residual(newest, NO_SLOT, load) {
-            Some(Residual::Count { events, .. }) if events >= EVENTS_KNOWN => Some(newest),
-            _ => Some(level * baseline.unit_load(load)),
-        }
+        let is_known = baseline.event(load).is_some_and(|event| newest >= EVENTS_KNOWN * event);
+        Some(if is_known { newest } else { level * baseline.unit_load(load) })
     }
 
     /// Signals that measure the same thing count once: families, not metrics, vote.
