@@ -215,6 +215,13 @@ fn fit_count(transform: Transform, values: &[f64], load: &[Load]) -> Option<Fitt
 }
 
 impl Baseline {
+    /// Has at hand what the blocks from this slot on are compared with.
+    pub fn approach(&mut self, slot: u16) {
+        if let Model::Level { profile, .. } = &mut self.model {
+            profile.approach(slot);
+        }
+    }
+
     /// One block's value against what was expected of it; none in the hour of a clock change.
     pub fn residual(&self, value: f64, slot: u16, load: Load) -> Option<Residual> {
         if self.per_traffic && !load.known {

@@ -289,7 +289,8 @@ pub fn own_load(tracked: &Tracked, load: Load) -> Load {
 
 fn judge(tracked: &mut Tracked, block: i64, slot: u16, load: Load) {
     let value = tracked.history.at(block);
-    let Some(baseline) = &tracked.baseline else { return };
+    let Some(baseline) = &mut tracked.baseline else { return };
+    baseline.approach(slot);
     let residual = value.is_finite().then(|| baseline.residual(value, slot, load)).flatten();
     tracked.drift.update(block, residual, &baseline.sds);
     if residual.is_some() {
