@@ -215,6 +215,13 @@ fn fit_count(transform: Transform, values: &[f64], load: &[Load]) -> Option<Fitt
 }
 
 impl Baseline {
+    /// Has at hand what the blocks from this slot on are compared with.
+    pub fn approach(&mut self, slot: u16) {
+        if let Model::Level { profile, .. } = &mut self.model {
+            profile.approach(slot);
+        }
+    }
+
     /// One block's value against what was expected of it; none in the hour of a clock change.
     pub fn residual(&self, value: f64, slot: u16, load: Load) -> Option<Residual> {
         if self.per_traffic && !load.known {
@@ -278,7 +285,7 @@ impl Baseline {
         }
         let centre = self.expected(slot, load)?;
         let end = |side: f64| match &self.model {
-            Model::Level { .. } => self.value_at(side * MIDDLE_95, slot, load),
+            Model::Level { .. } => self.value_at(side * MIDDLE_95, centre, slot, load),
             Model::Count { events } => {
                 let expected = load.exposure * events;
                 let spread = (expected + 1.0).sqrt() * self.sds[0].max(1.0);
@@ -300,12 +307,13 @@ impl Baseline {
         if self.per_traffic { load.exposure } else { 1.0 }
     }
 
-    /// What `score` standard units away from the expected is, in the signal's own unit.
-    pub fn value_at(&self, shift: f64, slot: u16, load: Load) -> Option<f64> {
+    /// What `shift` standard units away from `expected` is, which is what [`Self::expected`] says of
+    /// the same slot and load, in the signal's own unit; none of counts.
+    pub fn value_at(&self, shift: f64, expected: f64, slot: u16, load: Load) -> Option<f64> {
         match &self.model {
             Model::Level { scale, spread_floor, .. } => {
                 let unit = self.unit_load(load);
-                let middle = self.transform.forward(self.expected(slot, load)? / unit);
+                let middle = self.transform.forward(expected / unit);
                 let moved = middle + shift * spread_at(scale, slot, *spread_floor);
                 Some(self.transform.inverse(moved) * unit)
             }

@@ -124,9 +124,20 @@ impl History {
 
     /// Whether a block had a value, as far as [`PRESENCE_BLOCKS`] back; false before.
     pub fn is_present(&self, block: i64) -> bool {
+        self.presence(block) & 1 == 1
+    }
+
+    /// Which of the 64 blocks up to and including `block` had a value, as [`Self::is_present`]
+    /// says: the lowest bit stands for `block`, the next one for the block before.
+    pub fn presence(&self, block: i64) -> u64 {
         let back = self.end - 1 - block;
-        let Ok(bit) = usize::try_from(back) else { return false };
-        self.present.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        let word = |at: i64| {
+            let at = usize::try_from(at).ok();
+            at.and_then(|at| self.present.get(at)).copied().unwrap_or(0)
+        };
+        let (at, part) = (back.div_euclid(64), back.rem_euclid(64));
+        let older = if part == 0 { 0 } else { word(at + 1) << (64 - part) };
+        word(at) >> part | older
     }
 
     /// The block after the newest one.

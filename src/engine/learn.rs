@@ -85,6 +85,7 @@ impl Service {
         let before = self.traffic;
         let load = self.learn_load(tracks, signals, window);
         self.traffic = self.traffic.or(before);
+        self.find_traffic(tracks);
         let load = load.as_deref().unwrap_or(window.no_load);
         let mut paths: Vec<(usize, Path)> = Vec::new();
         let members = self.members.iter().map(|&place| tracks[place].series.id);
@@ -181,7 +182,7 @@ impl Service {
         let signal = &signals[tracked.signal];
         let fitted = baseline::fit(signal, &values, window.slots, window.no_load)?;
         let high = quantile(sort_finite(&mut values.clone()), USUAL_HIGH)?.max(middle);
-        self.traffic = Some(Traffic { series: tracked.series.id, middle, high });
+        self.traffic = Some(Traffic { series: tracked.series.id, place: None, middle, high });
         let blocks: Vec<Block> = values.into_iter().zip(fitted.residuals).collect();
         let before = std::iter::once((f64::NAN, None)).chain(blocks.iter().copied());
         let pairs = blocks.iter().zip(before);

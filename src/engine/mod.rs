@@ -88,7 +88,7 @@ use calendar::Calendar;
 use correlate::Graph;
 use detect::budget::{Servo, Standing};
 use forecast::Outlook;
-use grid::{BLOCK, PER_DAY, WallClock, block_of, block_start, blocks_in};
+use grid::{BLOCK, PER_DAY, PER_HOUR, WallClock, block_of, block_start, blocks_in};
 use learn::Window;
 use lifecycle::Incident;
 use outcome::{Outcome, Silence};
@@ -369,6 +369,9 @@ impl Engine {
             }
         }
         state.services.retain(|_, service| !service.members.is_empty());
+        for service in state.services.values_mut() {
+            service.find_traffic(&state.tracks.all);
+        }
         for (name, service) in &self.rules.services {
             for callee in &service.depends_on {
                 state.graph.add(name, callee);
@@ -382,8 +385,10 @@ impl Engine {
         let first = !self.state.learned;
         let tracks = &self.state.tracks.all;
         let due = |name: &str, service: &Service| {
-            let every = service.learns_every(tracks, block);
-            first || (block + stagger(name)).rem_euclid(every) == 0
+            let turn = block + stagger(name);
+            // Whatever lies between two refits is a number of whole hours.
+            let due = || turn.rem_euclid(service.learns_every(tracks, block)) == 0;
+            first || (turn.rem_euclid(PER_HOUR) == 0 && due())
         };
         let names: Vec<String> = self
             .state

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::detect::apart::{Distance, SETTLING_BLOCKS};
+use crate::stats::block::narrow;
 use crate::stats::robust::median;
 
 /// Blocks remembered per peer: the last hour, enough to compare versions.
@@ -99,9 +100,4 @@ impl Recent {
         let blocks = self.blocks[..known].iter().map(|&block| i64::from(block));
         blocks.zip(self.values[..known].iter().copied())
     }
-}
-
-/// A block's number in half the memory: enough for twenty thousand years.
-fn narrow(block: i64) -> i32 {
-    i32::try_from(block).unwrap_or(i32::MAX)
 }

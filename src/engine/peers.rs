@@ -99,21 +99,20 @@ fn unsettle(tracked: &mut Tracked, who: &Restarted) {
 /// run another version.
 fn restarted(all: &[Tracked], block: i64) -> BTreeMap<String, Restarted> {
     let mut found: BTreeMap<String, Restarted> = BTreeMap::new();
-    for tracked in all.iter().filter(|tracked| tracked.role == Role::Version) {
-        let changed = tracked.peers.iter().filter(|peer| peer.came_at(block));
-        begun(&mut found, &tracked.series.service, changed);
-    }
-    for tracked in all.iter().filter(|tracked| tracked.role == Role::Restarts) {
-        let service = &tracked.series.service;
-        if tracked.peers.is_empty() {
-            if tracked.history.at(block) > 0.0 {
+    let again =
+        |&peer: &&Peer| peer.recent.newest().is_some_and(|(at, value)| at == block && value > 0.0);
+    for tracked in all {
+        let (service, peers) = (&tracked.series.service, tracked.peers.iter());
+        match tracked.role {
+            Role::Version => begun(&mut found, service, peers.filter(|peer| peer.came_at(block))),
+            Role::Restarts if !tracked.peers.is_empty() => {
+                begun(&mut found, service, peers.filter(again));
+            }
+            Role::Restarts if tracked.history.at(block) > 0.0 => {
                 found.insert(service.clone(), Restarted::Any);
             }
-            continue;
+            _ => {}
         }
-        let again = |(at, value): (i64, f64)| at == block && value > 0.0;
-        let again = tracked.peers.iter().filter(|peer| peer.recent.newest().is_some_and(again));
-        begun(&mut found, service, again);
     }
     found
 }

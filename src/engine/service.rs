@@ -250,8 +250,16 @@ impl Service {
 
     fn traffic_series<'a>(&self, tracks: &'a [Tracked]) -> Option<(Traffic, &'a Tracked)> {
         let traffic = self.traffic?;
-        let mut members = self.members.iter().map(|&place| &tracks[place]);
-        members.find(|tracked| tracked.series.id == traffic.series).map(|t| (traffic, t))
+        Some((traffic, &tracks[traffic.place?]))
+    }
+
+    /// Finds the place of the series that stands for the service's traffic: it is another one, or
+    /// places have changed.
+    pub fn find_traffic(&mut self, tracks: &[Tracked]) {
+        if let Some(traffic) = &mut self.traffic {
+            let is_it = |&place: &usize| tracks[place].series.id == traffic.series;
+            traffic.place = self.members.iter().copied().find(is_it);
+        }
     }
 }
 
@@ -260,6 +268,9 @@ impl Service {
 pub struct Traffic {
     /// Which one it is.
     pub series: SeriesId,
+    /// Its place in the tracks, see [`Service::find_traffic`]; none while it is not there.
+    #[serde(skip)]
+    pub place: Option<usize>,
     /// Its middle over the history.
     pub middle: f64,
     /// Where its usual highs begin.
@@ -289,7 +300,8 @@ pub fn own_load(tracked: &Tracked, load: Load) -> Load {
 
 fn judge(tracked: &mut Tracked, block: i64, slot: u16, load: Load) {
     let value = tracked.history.at(block);
-    let Some(baseline) = &tracked.baseline else { return };
+    let Some(baseline) = &mut tracked.baseline else { return };
+    baseline.approach(slot);
     let residual = value.is_finite().then(|| baseline.residual(value, slot, load)).flatten();
     tracked.drift.update(block, residual, &baseline.sds);
     if residual.is_some() {

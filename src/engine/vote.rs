@@ -19,7 +19,9 @@ pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option
     }
     let scores = tracked.drift.scores(signal.worse)?;
     tracked.baseline.as_ref()?;
-    let big_enough = matters(tracked, signal, slot, load);
+    // What is nowhere above zero is cut to zero nowhere.
+    let big_enough =
+        scores.iter().all(|&score| score <= 0.0) || matters(tracked, signal, slot, load);
     let mut scores = if big_enough { scores } else { scores.map(|score| score.min(0.0)) };
     if let Some(plain) = tracked.drift.unadjusted(signal.worse)
         && plain > scores[HOUR]
@@ -35,7 +37,7 @@ pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option
 pub fn is_big_unadjusted(drift: &Drift, baseline: &Baseline, signal: &Signal, slot: u16) -> bool {
     let effect = || {
         let expected = baseline.expected(slot, Load::USUAL)?;
-        let seen = baseline.value_at(drift.unadjusted_shift()?, slot, Load::USUAL)?;
+        let seen = baseline.value_at(drift.unadjusted_shift()?, expected, slot, Load::USUAL)?;
         Some((seen, expected))
     };
     effect().is_some_and(|(seen, expected)| is_effect(signal, seen, expected))
@@ -132,7 +134,7 @@ fn level(
     let (_, scale) = drift.strongest(signal.worse)?;
     let expected = baseline.expected(slot, load)?;
     let seen = baseline
-        .value_at(drift.shift(scale), slot, load)
+        .value_at(drift.shift(scale), expected, slot, load)
         // Counts are capped before they are compared; what they mean to users is not.
         .or_else(|| Some(drift.mean(scale)? * baseline.unit_load(load)))?;
     Some([seen, expected])

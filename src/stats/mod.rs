@@ -21,6 +21,7 @@ pub mod exact;
 
 pub mod tail;
 
+pub mod block;
 pub mod onset;
 
 pub mod skew;

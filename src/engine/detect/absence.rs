@@ -8,6 +8,11 @@ const EXPECTED_SHARE: f64 = 0.5;
 /// Of that day every fifth block is looked at: what goes wrong by the clock, at every full hour,
 /// must not decide.
 const SAMPLED_EVERY: usize = 5;
+/// Blocks of that day.
+#[expect(clippy::cast_possible_truncation, reason = "a few hundred")]
+const DAY: usize = 24 * PER_HOUR as usize;
+/// Those of them that are looked at: the lowest bit is the newest block.
+const SAMPLED: [u64; DAY.div_ceil(64)] = sampled();
 /// Missing data is judged over this window (METHODS 8.7): three hours.
 const WINDOW_BLOCKS: i64 = 3 * PER_HOUR;
 /// More than this share missing over the window: the service is silent.
@@ -61,18 +66,15 @@ pub fn presence<'a>(
     for (history, asked_from) in series.filter(|(history, _)| expected(history, block)) {
         presence.expected += 1;
         let asked = (block.saturating_sub(asked_from).saturating_add(1)).clamp(0, WINDOW_BLOCKS);
-        let run = missing_run(history, block, asked);
+        let missed = !history.presence(block) & ((1 << asked) - 1);
+        let run = i64::from(missed.trailing_ones());
         if run > 0 {
             presence.missing_now += 1;
         }
         all_gone &= run >= patience;
         longest = longest.max(run);
         cells += WINDOW_BLOCKS;
-        missing += (0..asked)
-            .filter(|back| !history.is_present(block - back))
-            .count()
-            .try_into()
-            .unwrap_or(0);
+        missing += i64::from(missed.count_ones());
         let since = block - run + 1;
         if run >= ALL_BLOCKS {
             presence.since = Some(presence.since.map_or(since, |s| s.min(since)));
@@ -117,15 +119,22 @@ pub fn reported_before(history: &History, since: i64) -> bool {
 
 /// Whether a series reported on the day before the window.
 fn expected(history: &History, block: i64) -> bool {
-    let from = block - WINDOW_BLOCKS - 24 * PER_HOUR;
-    let sampled = || (from..block - WINDOW_BLOCKS).step_by(SAMPLED_EVERY);
-    let present = sampled().filter(|&b| history.is_present(b)).count();
-    present as f64 >= EXPECTED_SHARE * sampled().count() as f64
+    let newest = block - WINDOW_BLOCKS - 1;
+    let words = SAMPLED.iter().zip((0..).map(|word| history.presence(newest - 64 * word)));
+    let present: u32 = words.map(|(sampled, present)| (sampled & present).count_ones()).sum();
+    f64::from(present) >= EXPECTED_SHARE * DAY.div_ceil(SAMPLED_EVERY) as f64
 }
 
-/// How many blocks in a row are missing up to and including `block`, of those that were asked for.
-fn missing_run(history: &History, block: i64, asked: i64) -> i64 {
-    (0..asked).take_while(|back| !history.is_present(block - back)).count().try_into().unwrap_or(0)
+/// Every [`SAMPLED_EVERY`]th block of a day, from its oldest on.
+const fn sampled() -> [u64; DAY.div_ceil(64)] {
+    let mut words = [0; DAY.div_ceil(64)];
+    let mut block = 0;
+    while block < DAY {
+        let back = DAY - 1 - block;
+        words[back / 64] |= 1 << (back % 64);
+        block += SAMPLED_EVERY;
+    }
+    words
 }
 
 #[cfg(test)]

@@ -118,12 +118,8 @@ impl Drift {
         }
         let z = residual.standard(sds[0]);
         let level = match residual {
-            Residual::Level(_) => self.bank.difference(SCALES - 1),
-            Residual::Count { .. } => f64::NAN,
-        };
-        match residual {
             Residual::Level(_) => {
-                let slow = self.bank.slow();
+                let (slow, level) = (self.bank.slow(), self.bank.difference(SCALES - 1));
                 self.bank.update(believed(z, self.residual.map_or(f64::NAN, f64::from)));
                 if self.held {
                     self.bank.relevel(slow);
@@ -132,6 +128,7 @@ impl Drift {
                     let score = self.bank.difference(scale) / (sd * PRICES[scale]);
                     self.scores[scale] = narrow(score);
                 }
+                level
             }
             Residual::Count { value, events, expected } => {
                 let counts = self.counts.get_or_insert_default();
@@ -140,8 +137,9 @@ impl Drift {
                 for (scale, sd) in sds.iter().enumerate() {
                     self.scores[scale] = narrow(counts.bank.score(scale, sd * PRICES[scale]));
                 }
+                f64::NAN
             }
-        }
+        };
         let moved = z - self.bank.slow();
         self.up.update(moved, level, block);
         self.down.update(-moved, -level, block);

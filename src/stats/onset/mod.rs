@@ -1,8 +1,11 @@
 //! When a move began, and how surely that can be told.
 
-use std::num::NonZeroI32;
+mod lows;
 
 use serde::{Deserialize, Serialize};
+
+use super::block::{Number, block_of, narrow, number};
+use lows::Lows;
 
 /// What a block may be worse than usual, in σ, before it counts: half of the smallest step
 /// that is looked for, 1 σ.
@@ -43,12 +46,6 @@ const BEFORE_LARGE_MAX: f64 = 0.5;
 /// over the last hours, was noise as well: half of what belongs to a large step.
 const LEVEL_BEFORE_LARGE_MAX: f64 = ALLOWANCE_LARGE / 2.0;
 
-/// How many candidates for the earliest onset are remembered.
-const CANDIDATES_MAX: usize = 32;
-
-/// Room is made for so many more at a time: most series have about a dozen.
-const CANDIDATES_MORE: usize = 4;
-
 /// The onset of a move in one direction: a cumulative sum and the instants that compete for its
 /// beginning.
 ///
@@ -82,10 +79,8 @@ pub struct Onset {
     since: Option<Number>,
     /// The last block before which the sum was within the margin of its lowest point.
     near: Option<Number>,
-    /// Past lowest points within the margin of the present one, oldest first: the first block
-    /// after each, and how far it lies above the present one.
-    // In single precision: heights are compared with a margin of 12.
-    candidates: Vec<(i32, f32)>,
+    /// Past lowest points within the margin of the present one.
+    candidates: Lows,
     /// None while no block was large: nearly always, and there are a million series.
     large: Option<Box<Large>>,
 }
@@ -155,10 +150,12 @@ impl Onset {
             self.c = sum;
             self.since = self.since.or(number(block));
             if self.candidates.is_empty() {
-                self.candidates.push((narrow(block), 0.0));
+                self.candidates.push(block, 0.0);
             }
         } else {
-            self.lower(-sum, block);
+            // A new lowest point.
+            (self.c, self.since, self.large) = (0.0, None, None);
+            self.candidates.push(block.saturating_add(1), -sum);
         }
     }
 
@@ -182,7 +179,7 @@ impl Onset {
     /// none.
     pub fn range(&self) -> Option<(i64, i64)> {
         let since = self.rising_since()?;
-        let first = self.candidates.first().map_or(since, |&(block, _)| since.min(block.into()));
+        let first = self.candidates.first().map_or(since, |block| since.min(block));
         let last = self.near.map_or(since, |near| since.max(block_of(near)));
         let first = first.saturating_sub(before_allowance(last.saturating_sub(since)));
         // Its first block may have been a high one of the noise.
@@ -198,40 +195,6 @@ impl Onset {
     pub fn reset(&mut self) {
         *self = Self::default();
     }
-
-    /// The sum fell to a new lowest point, `by` below the old one.
-    fn lower(&mut self, by: f64, block: i64) {
-        (self.c, self.since, self.large) = (0.0, None, None);
-        #[expect(clippy::cast_possible_truncation, reason = "documented on the field")]
-        for (_, height) in &mut self.candidates {
-            *height += by as f32;
-        }
-        self.candidates.retain(|&(_, height)| f64::from(height) <= MARGIN);
-        // The oldest stays: it bounds the range.
-        if self.candidates.len() == CANDIDATES_MAX {
-            self.candidates.remove(1);
-        }
-        if self.candidates.len() == self.candidates.capacity() {
-            self.candidates.reserve_exact(CANDIDATES_MORE);
-        }
-        self.candidates.push((narrow(block.saturating_add(1)), 0.0));
-    }
-}
-
-/// A block's number and one, so that none takes no memory of its own.
-type Number = NonZeroI32;
-
-fn number(block: i64) -> Option<Number> {
-    Number::new(narrow(block.saturating_add(1)))
-}
-
-fn block_of(number: Number) -> i64 {
-    i64::from(number.get()) - 1
-}
-
-/// A block's number in half the memory: enough for twenty thousand years.
-fn narrow(block: i64) -> i32 {
-    i32::try_from(block).unwrap_or(i32::MAX)
 }
 
 /// How long a steady drift had gone on before its sum began to rise, if it then took `rise`
@@ -327,15 +290,11 @@ mod tests {
     }
 
     #[test]
-    fn missing_values_change_nothing_and_the_state_stays_small() {
+    fn missing_values_change_nothing() {
         let mut onset = after([1.0, 2.0]);
         let before = onset.clone();
         onset.update(f64::NAN, 0.0, 200);
         assert_eq!(onset, before);
-        for block in 0..10_000 {
-            onset.update(0.4999, 0.0, block);
-        }
-        assert!(onset.candidates.len() <= CANDIDATES_MAX);
         onset.reset();
         assert_eq!(onset, Onset::default());
     }
