@@ -1,6 +1,7 @@
 //! Realised false alarms against the budget that was given.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use grayflag::engine::alert::{Alert, Severity, State};
 use grayflag::engine::grid::BLOCK;
@@ -42,13 +43,30 @@ pub(crate) struct Counted {
     pub(crate) told: [usize; 3],
 }
 
+/// A live week of a whole set: how many service-weeks were judged, and the notices in it.
+#[derive(Clone, Copy, Debug)]
+struct LiveWeek {
+    weeks: f64,
+    told: usize,
+}
+
+/// What came of a set at one budget.
+type Count = (Vec<Counted>, Vec<LiveWeek>);
+
 /// A set's services, per budget.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) services: [Vec<Counted>; 3],
+    /// Each live week, also those that are not counted; none where only these were watched.
+    live_weeks: [Vec<LiveWeek>; 3],
 }
 
 impl Row {
+    /// A set of which only the weeks that count were watched.
+    pub(crate) fn of_counted(name: &str, services: [Vec<Counted>; 3]) -> Self {
+        Self { name: name.to_owned(), services, live_weeks: Default::default() }
+    }
+
     /// How much of a kind was told over what was accepted, and the share of services that were
     /// told more than twice as much.
     pub(crate) fn kept(&self, place: usize, kind: usize) -> (f64, f64) {
@@ -108,23 +126,45 @@ fn is_excused(subject: &Subject, block: usize) -> bool {
     subject.excused.iter().any(|stretch| (stretch.0..=stretch.1).contains(&block))
 }
 
-/// Counts what a set was told after its first weeks, outside of labelled incidents.
+/// What was told in these blocks of a set, outside of labelled incidents.
+fn told_in<'a>(set: &Set, lived: &'a Lived, blocks: Range<usize>) -> BTreeMap<&'a str, [usize; 2]> {
+    let subject = |name: &str| set.subjects.iter().find(|subject| subject.name == name);
+    false_incidents(&lived.alerts, |alert| {
+        let block = (alert.at - time_of(0)).as_millis() / BLOCK.as_millis();
+        let block = usize::try_from(block).unwrap();
+        blocks.contains(&block) && subject(&alert.service).is_none_or(|s| !is_excused(s, block))
+    })
+}
+
+/// How much of these blocks is outside of a service's labelled incidents, in weeks.
+fn judged_weeks(subject: &Subject, blocks: Range<usize>) -> f64 {
+    blocks.filter(|&block| !is_excused(subject, block)).count() as f64 / WEEK as f64
+}
+
+/// Counts what a set was told in each of its live weeks; the last may be cut off.
+fn by_live_week(set: &Set, lived: &Lived) -> Vec<LiveWeek> {
+    let end = set.subjects[0].series[0].len();
+    let week = |from: usize| {
+        let blocks = from..(from + WEEK).min(end);
+        let weeks = set.subjects.iter().map(|one| judged_weeks(one, blocks.clone())).sum();
+        let told = told_in(set, lived, blocks).values().map(|[notices, _]| notices).sum();
+        LiveWeek { weeks, told }
+    };
+    (set.learn..end).step_by(WEEK).map(week).collect()
+}
+
+/// Counts what a set was told after its first weeks.
 fn count(set: &Set, lived: &Lived) -> Vec<Counted> {
     let from = set.learn + SETTLED * WEEK;
     let blocks = set.subjects[0].series[0].len();
-    let subject = |name: &str| set.subjects.iter().find(|subject| subject.name == name);
-    let told = false_incidents(&lived.alerts, |alert| {
-        let block = (alert.at - time_of(0)).as_millis() / BLOCK.as_millis();
-        let block = usize::try_from(block).unwrap();
-        from <= block && subject(&alert.service).is_none_or(|s| !is_excused(s, block))
-    });
+    let told = told_in(set, lived, from..blocks);
     let counted = |subject: &Subject| {
         let path = &lived.ratios[&subject.name][from - set.learn..];
         let raw = crossings(path, 1.0);
         let raw = raw.iter().filter(|&&block| !is_excused(subject, from + block)).count();
-        let judged = (from..blocks).filter(|&block| !is_excused(subject, block)).count();
         let [incidents, interrupting] = told.get(subject.name.as_str()).copied().unwrap_or([0, 0]);
-        Counted { weeks: judged as f64 / WEEK as f64, told: [incidents, interrupting, raw] }
+        let weeks = judged_weeks(subject, from..blocks);
+        Counted { weeks, told: [incidents, interrupting, raw] }
     };
     set.subjects.iter().map(counted).collect()
 }
@@ -155,15 +195,15 @@ fn lives(sets: &[Set]) -> Vec<Row> {
         .flat_map(|set| (0..BUDGETS.len()).map(move |budget| (set, budget)))
         .collect();
     tasks.sort_by_key(|&(set, _)| std::cmp::Reverse(size(set)));
-    let counts = spread("budget, sets", &tasks, |&(set, budget)| {
-        count(&sets[set], &live(&sets[set], BUDGETS[budget]))
+    let counts: Vec<Count> = spread("budget, sets", &tasks, |&(set, budget)| {
+        let lived = live(&sets[set], BUDGETS[budget]);
+        (count(&sets[set], &lived), by_live_week(&sets[set], &lived))
     });
-    let mut rows: Vec<Row> = sets
-        .iter()
-        .map(|set| Row { name: set.name.clone(), services: Default::default() })
-        .collect();
-    for ((set, budget), counted) in tasks.into_iter().zip(counts) {
+    let mut rows: Vec<Row> =
+        sets.iter().map(|set| Row::of_counted(&set.name, Default::default())).collect();
+    for ((set, budget), (counted, live_weeks)) in tasks.into_iter().zip(counts) {
         rows[set].services[budget] = counted;
+        rows[set].live_weeks[budget] = live_weeks;
     }
     rows
 }
@@ -177,7 +217,7 @@ pub(crate) fn run(options: &Options) {
     rows.push(calm.row);
     let mut part = Part::new("budget", "Whether the budget is kept");
     part.prose = prose(options, fleets, calm.noticed);
-    part.tables = vec![table(&rows), calm.others];
+    part.tables = vec![table(&rows), weekly(&rows), calm.others];
     part.pictures.push(picture::budgets(&rows));
     part.caveats = caveats(&rows);
     part.summary = summary(&rows);
@@ -242,6 +282,36 @@ fn table(rows: &[Row]) -> Table {
                0.7 of it. The last row is what services with exactly their budget would give: a \
                few above twice of it by luck alone."
             .to_owned(),
+    }
+}
+
+/// How the budget was kept from the first live week on.
+fn weekly(rows: &[Row]) -> Table {
+    let all = || rows.iter().filter(|row| !row.live_weeks[0].is_empty());
+    let longest = all().map(|row| row.live_weeks[0].len()).max().unwrap_or(0);
+    let mut header = vec!["set".to_owned()];
+    header.extend((1..=longest).map(|week| format!("week {week}")));
+    let cell = |row: &Row, week: usize| {
+        let kept = |place: usize| {
+            let one = row.live_weeks[place].get(week)?;
+            Some(format!("{:.2}", one.told as f64 / (one.weeks * BUDGETS[place])))
+        };
+        let kept: Vec<String> = (0..BUDGETS.len()).filter_map(kept).collect();
+        kept.join(" / ")
+    };
+    let line = |row: &Row| {
+        let cells = (0..longest).map(|week| cell(row, week));
+        std::iter::once(row.name.clone()).chain(cells).collect()
+    };
+    Table {
+        id: "budget-weeks".to_owned(),
+        title: "False notices over those accepted in each live week".to_owned(),
+        header,
+        rows: all().map(line).collect(),
+        note: format!(
+            "At {} a week and service. A service that overspends pays it back later.",
+            BUDGETS.map(|budget| budget.to_string()).join(" / ")
+        ),
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn run(first: u64, fleets: u64) -> Calm {
         all.iter().flat_map(|one| one.services[place].iter().cloned()).collect()
     });
     Calm {
-        row: Row { name: NAME.to_owned(), services },
+        row: Row::of_counted(NAME, services),
         others: others(&all),
         noticed: all.iter().map(|one| one.noticed).sum(),
     }

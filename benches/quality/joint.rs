@@ -17,6 +17,7 @@ use crate::stream::{HORIZON, SHARE};
 use crate::work::spread;
 
 const SIGNALS: usize = 8;
+/// Services, unless the command line wants another number of them.
 const SERVICES: u64 = 16;
 /// Weeks of history, and live ones.
 const LEARN: usize = 4;
@@ -214,7 +215,8 @@ fn fault(
 }
 
 pub(crate) fn run(options: &Options) {
-    let seeds: Vec<u64> = (options.seed..options.seed + SERVICES).collect();
+    let services = options.fleets.unwrap_or(SERVICES);
+    let seeds: Vec<u64> = (options.seed..options.seed + services).collect();
     let lived = spread("joint", &seeds, |&seed| live(seed));
     let weeks = (seeds.len() * LIVE) as f64;
     let rate = |threshold: f64| {
@@ -226,7 +228,7 @@ pub(crate) fn run(options: &Options) {
     part.prose = format!(
         "Services of {SIGNALS} signals that share a load of which the traffic is known, with old \
          incidents, spikes, gaps and a level that wanders. Some of the signals shift upwards, in \
-         units of a minute's noise. {SERVICES} services, {FAULTS} faults of each case in each, \
+         units of a minute's noise. {services} services, {FAULTS} faults of each case in each, \
          seeds from {}. The threshold is the engine's own times a factor at which the services \
          give 1 false alarm a week each ({threshold:.3}; without it they gave {:.2}). The last \
          column is what the study before this program measured on data of the same kind.",

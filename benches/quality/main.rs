@@ -3,7 +3,7 @@
 //! `cargo bench --bench quality` runs all sections, `cargo bench --bench quality -- budget delay`
 //! some. `--tuning` uses other seeds: constants are chosen on those, and judged on the rest.
 //! `--data DIR` names a folder with real data sets; without it they are left out, and said to be.
-//! `--fleets 20` simulates so many fleets. `--looks FILE` writes, a line of JSON each, what evidence
+//! `--fleets 20` simulates so many fleets, or single services. `--looks FILE` writes, a line of JSON each, what evidence
 //! was seen under which cause, and what was told: likelihoods are estimated from it, with
 //! `--tuning`. `--only ID,ID` then lives through these faults alone, or measures the budget on these
 //! sets alone, and `--first 15` begins with another tuning seed.
