@@ -40,7 +40,7 @@ const SERIES: usize = 1_000;
 const HISTORY: i64 = 28 * 24;
 /// How many such fleets run side by side, and blocks that are measured: with those of the warm-up
 /// fewer than a run of the archive, which copies would keep in memory.
-const SIZES: [(usize, usize); 3] = [(1, 12), (100, 4), (1_000, 3)];
+const SIZES: [(usize, usize); 3] = [(1, 8), (100, 6), (1_000, 5)];
 /// Blocks until copies of one state are out of step: some work is put off, by each series for
 /// itself, and of a snapshot none is.
 const WARM_UP: usize = 8;

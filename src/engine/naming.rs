@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::correlate::{Finding, NEIGHBOUR_MIN, Trouble};
-use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks, renewed};
+use super::diagnose::{CauseLooks, Diagnosis, Scene, diagnose, looks, renewed, series_near};
 use super::grid::{block_of, block_start};
 use super::lifecycle::{Incident, Kind, Onset};
 use super::past::Pattern;
@@ -170,6 +170,7 @@ impl Engine {
             breakdowns: &self.state.breakdowns,
             past: &self.state.past,
             members: place.members,
+            near: series_near(&place.root, &self.state.graph, &self.state.tracks),
             root: place.root,
             findings: place.findings,
             pattern: place.pattern,

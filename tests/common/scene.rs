@@ -8,7 +8,7 @@ use grayflag::engine::alert::NamedCause;
 use grayflag::engine::archive::MemoryArchive;
 use grayflag::engine::breakdown::Breakdowns;
 use grayflag::engine::correlate::{Finding, Graph};
-use grayflag::engine::diagnose::{Scene, diagnose};
+use grayflag::engine::diagnose::{Scene, diagnose, series_near};
 use grayflag::engine::grid::{WallClock, block_of};
 use grayflag::engine::past::{Past, Pattern};
 use grayflag::engine::service::Service;
@@ -61,11 +61,12 @@ impl Stage {
         tracks.take(self.began, &rules.signals, &Batch { samples, ..Batch::default() });
         let services: BTreeMap<String, Service> =
             self.shop.map(|shop| ("shop".to_owned(), shop)).into_iter().collect();
+        let graph = Graph::default();
         let scene = Scene {
             rules: &rules,
             services: &services,
             tracks: &tracks,
-            graph: &Graph::default(),
+            graph: &graph,
             changes: &self.changes,
             trouble: &BTreeMap::new(),
             archive: &MemoryArchive::default(),
@@ -73,6 +74,7 @@ impl Stage {
             past: &self.past,
             clock: &WallClock::new(self.zone),
             members: BTreeSet::from(["shop".to_owned()]),
+            near: series_near("shop", &graph, &tracks),
             root: "shop".to_owned(),
             findings: self.findings,
             pattern: self.pattern,

@@ -110,7 +110,7 @@ pub(super) fn dependencies(scene: &Scene<'_>, view: View, several: bool) -> Look
     };
     // By dependency, the largest score of any call to it.
     let mut calls: BTreeMap<&str, f64> = BTreeMap::new();
-    for tracked in &scene.tracks.all {
+    for &tracked in &scene.near {
         let call = matches!(tracked.role, Role::DependencyLatency | Role::DependencyErrors)
             && tracked.apart.is_none()
             && callers.contains(&tracked.series.service.as_str());

@@ -59,6 +59,8 @@ pub struct Scene<'a> {
     pub members: BTreeSet<String>,
     /// The service in which the trouble begins.
     pub root: String,
+    /// The series that are looked at: see [`series_near`].
+    pub near: Vec<&'a Tracked>,
     /// Findings of the incident, strongest first.
     pub findings: Vec<Finding>,
     /// What moved, to be compared with earlier incidents.
@@ -97,7 +99,7 @@ pub(crate) struct Seen<'a> {
 impl<'a> Scene<'a> {
     /// Both points of view, the outside one only where somebody calls the root.
     pub fn views(&self) -> Vec<View> {
-        let called = self.tracks.all.iter().any(|t| self.calls_root(t));
+        let called = self.near.iter().any(|tracked| self.calls_root(tracked));
         if called { vec![View::Inside, View::Outside] } else { vec![View::Inside] }
     }
 
@@ -108,8 +110,7 @@ impl<'a> Scene<'a> {
 
     /// The series that speak for a role from a point of view.
     pub(crate) fn series_of(&self, view: View, role: Role) -> impl Iterator<Item = &'a Tracked> {
-        let tracks: &'a [Tracked] = &self.tracks.all;
-        tracks.iter().filter(move |tracked| {
+        self.near.iter().copied().filter(move |tracked| {
             tracked.role == role
                 // One peer apart is not the role: the typical one did not move.
                 && tracked.apart.is_none()
@@ -237,8 +238,7 @@ impl<'a> Scene<'a> {
             felt.or_else(|| among(suspected).map(|place| FELT.len() + place)).unwrap_or(usize::MAX)
         };
         let mut lines: Vec<(usize, String)> = self
-            .tracks
-            .all
+            .near
             .iter()
             .filter(|t| t.series.service == self.root && t.apart.is_none())
             // That a version is what it is calms nobody, least of all after it changed.
@@ -287,9 +287,9 @@ impl<'a> Scene<'a> {
 
     /// The distances between the root's peers that can be judged.
     pub(crate) fn distances(&self) -> impl Iterator<Item = Seen<'a>> {
-        let tracks: &'a [Tracked] = &self.tracks.all;
-        tracks
+        self.near
             .iter()
+            .copied()
             .filter(|t| t.apart.is_some() && t.baseline.is_some())
             .filter(|tracked| tracked.series.service == self.root)
             .filter_map(|tracked| {
@@ -310,6 +310,19 @@ impl<'a> Scene<'a> {
         self.members.contains(&tracked.series.service)
             && self.graph.callers(&self.root).any(|caller| caller == tracked.series.service)
     }
+}
+
+/// The series that a diagnosis looks at many times: those of the root, of those who call it, and
+/// calls to it, in the order of the tracks. Cost: O(series), once per diagnosis.
+pub fn series_near<'a>(root: &str, graph: &Graph, tracks: &'a Tracks) -> Vec<&'a Tracked> {
+    let mut services: BTreeSet<&str> = graph.callers(root).collect();
+    services.insert(root);
+    let is_near = |tracked: &&Tracked| {
+        let series = &tracked.series;
+        services.contains(series.service.as_str())
+            || (is_call(tracked.role) && series.dependency.as_deref() == Some(root))
+    };
+    tracks.all.iter().filter(is_near).collect()
 }
 
 /// Roles that are measured where a call is made, and name whom it goes to.

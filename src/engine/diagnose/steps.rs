@@ -294,7 +294,7 @@ pub(crate) fn query_of(rules: &Rules, tracked: &Tracked) -> String {
 /// that narrows the culprit down, or else the first that is known; and the same for its value alone.
 fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static str, Split> {
     let mut splits = BTreeMap::new();
-    let of_root = scene.tracks.all.iter().filter(|tracked| tracked.series.service == scene.root);
+    let of_root = scene.near.iter().filter(|tracked| tracked.series.service == scene.root);
     for tracked in of_root.filter(|tracked| tracked.apart.is_none()) {
         let signal = &scene.rules.signals[tracked.signal];
         let Some(breakdown) = &signal.breakdown else { continue };

@@ -75,7 +75,7 @@ pub(super) fn rival(alert: &Alert) -> Option<String> {
     let told = cause(next, &alert.service, OTHER);
     let against = match told.against.first().or(told.unexplained.as_ref()) {
         Some(against) => format!("against it: {against}"),
-        None => "nothing speaks against it, less for it".to_owned(),
+        None => "nothing speaks against it, but less for it than for the first".to_owned(),
     };
     let Cause { probability, name, culprit, .. } = &told;
     Some(clean(&format!("{probability} {name}: {culprit}; {against}")))
