@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK, ONSET_WIDTH_MAX};
+use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK};
 use crate::engine::diagnose::scene::Scene;
 use crate::engine::grid::BLOCK;
 use crate::rules::ChangeSide;
@@ -59,11 +59,10 @@ pub(super) fn change(
     if side == ChangeSide::Before {
         return Looked::new(Some(!near.is_empty()), text);
     }
-    // Near only what some move's onset allows, and not the one that is known best, or when none is
-    // known well: nobody can say.
+    // Near only what some move's onset allows, and not the one that is known best: nobody can say.
+    // How little it says where none is known well, the chance tells.
     let likely = scene.onset_at_best();
-    let known = likely[1] - likely[0] <= ONSET_WIDTH_MAX;
-    let is_near = known && of_root_at(likely).next().is_some();
+    let is_near = of_root_at(likely).next().is_some();
     let seen = (near.is_empty() || is_near).then_some(is_near);
     let chance = chance_of_change(scene, kinds, within + (likely[1] - likely[0]));
     Looked { chance: Some(chance), ..Looked::new(seen, text) }
