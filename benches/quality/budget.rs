@@ -293,7 +293,7 @@ fn weekly(rows: &[Row]) -> Table {
     header.extend((1..=longest).map(|week| format!("week {week}")));
     let cell = |row: &Row, week: usize| {
         let kept = |place: usize| {
-            let one = row.live_weeks[place].get(week)?;
+            let one = row.live_weeks[place].get(week).filter(|one| one.weeks > 0.0)?;
             Some(format!("{:.2}", one.told as f64 / (one.weeks * BUDGETS[place])))
         };
         let kept: Vec<String> = (0..BUDGETS.len()).filter_map(kept).collect();

@@ -148,6 +148,11 @@ impl Culprit {
         self.labels.get(Self::DEPENDENCY).map(String::as_str)
     }
 
+    /// Whether another culprit is only this one again, as those see it who wait for it.
+    pub fn is_restated_by(&self, other: &Self) -> bool {
+        self.dependency().is_none() && other.dependency() == Some(&self.service)
+    }
+
     /// Whether it is more than a service and what it calls: one of its tenants, peers or versions.
     pub fn is_narrowed(&self) -> bool {
         self.labels.keys().any(|label| label != Self::DEPENDENCY)
@@ -228,6 +233,13 @@ pub struct Forecast {
     pub at: Timestamp,
     /// Earliest and latest at 80 %; no latest when the data cannot bound it.
     pub range: (Timestamp, Option<Timestamp>),
+}
+
+impl Forecast {
+    /// Whether it is about this signal of this service.
+    pub fn is_about(&self, service: &str, signal: &str) -> bool {
+        self.signal == signal && (self.service == service || self.service.is_empty())
+    }
 }
 
 /// A label value that holds more than its usual share, or lost some of it, whichever is the trouble.

@@ -206,10 +206,9 @@ fn one_peer(
 /// then the next strongest, each signal once as long as there are others.
 fn telling(alert: &Alert, found: &[(&MovedSignal, &Service, &Tracked)]) -> Vec<usize> {
     let places = || 0..found.len();
-    let ahead = alert
-        .forecast
-        .as_ref()
-        .and_then(|forecast| places().find(|&place| found[place].0.signal == forecast.signal));
+    let ahead = alert.forecast.as_ref().and_then(|forecast| {
+        places().find(|&place| forecast.is_about(&found[place].0.service, &found[place].0.signal))
+    });
     let felt = places().find(|&place| {
         let (moved, _, tracked) = found[place];
         moved.service == alert.service

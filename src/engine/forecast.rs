@@ -50,8 +50,9 @@ pub fn forecast(
         Some(limit) => ("limit", limit),
         None => ("objective", objective(tracked, service, rules)?),
     };
-    let newest = tracked.history.at(tracked.history.end() - 1);
-    if finding.direction == Direction::Down || newest >= level {
+    // One block may be chance.
+    let is_beyond = |back: i64| tracked.history.at(tracked.history.end() - back) >= level;
+    if finding.direction == Direction::Down || (is_beyond(1) && is_beyond(2)) {
         return None;
     }
     let points = points(finding, tracked, outlook)?;

@@ -1,5 +1,7 @@
 //! The line of an alert that is read on a lock screen: who feels what, how much, and why.
 
+use std::collections::BTreeMap;
+
 use crate::engine::Engine;
 use crate::engine::alert::{MovedSignal, NOT_EXPLAINED, State};
 use crate::engine::diagnose::{FELT, UNEXPLAINED, is_call, one_of_its_kind, rests_on};
@@ -10,6 +12,9 @@ use crate::rules::{Cause, Evidence, Role, Rules, See};
 /// What is in use at once: it grows with the time that each request takes (Little, 1961), whatever
 /// the cause of that.
 const BUSY: [Role; 2] = [Role::Threads, Role::Sockets];
+/// Up to this many times as much as the time grew: means are what the law is about, and often it is
+/// a percentile that is known.
+const BUSY_RATIO_MAX: f64 = 1.5;
 /// Signals named that a cause does not explain.
 const UNEXPLAINED_MAX: usize = 3;
 
@@ -74,13 +79,13 @@ impl Engine {
             Role::from_name(&signal.role).is_some_and(is_call) && signal.labels.values().any(ails)
         };
         let mut left: Vec<String> = Vec::new();
-        let slow = |s: &&MovedSignal| {
-            [Role::Latency, Role::LatencyTypical].iter().any(|r| r.name() == s.role)
-        };
-        let is_slow = |name: &str| signals.iter().filter(slow).any(|s| s.service == name);
+        let slower = slower(signals);
         let keeps_busy = |signal: &MovedSignal| {
             let busy = Role::from_name(&signal.role).is_some_and(|role| BUSY.contains(&role));
-            busy && is_slow(&signal.service)
+            let explained = slower.get(signal.service.as_str()).map(|ratio| ratio * BUSY_RATIO_MAX);
+            let grown = growth(signal)
+                .filter(|_| busy && signal.direction == "up" && signal.peer.is_none());
+            grown.zip(explained).is_some_and(|(grown, explained)| grown <= explained)
         };
         let left_open = |s: &&MovedSignal| {
             !is_explained(cause, called, s) && !calls_trouble(s) && !keeps_busy(s)
@@ -93,6 +98,23 @@ impl Engine {
         }
         (!left.is_empty()).then(|| format!("{NOT_EXPLAINED}{}", left.join("; ")))
     }
+}
+
+/// By service, how many times as long as usual its requests take.
+fn slower(signals: &[MovedSignal]) -> BTreeMap<&str, f64> {
+    let latencies = [Role::Latency, Role::LatencyTypical].map(Role::name);
+    let mut slower: BTreeMap<&str, f64> = BTreeMap::new();
+    for signal in signals.iter().filter(|signal| latencies.contains(&signal.role.as_str())) {
+        let ratio = slower.entry(&signal.service).or_insert(1.0);
+        *ratio = ratio.max(growth(signal).unwrap_or(1.0));
+    }
+    slower
+}
+
+/// How many times what is usual a signal stands at.
+fn growth(signal: &MovedSignal) -> Option<f64> {
+    let usual = signal.expected.filter(|usual| *usual > 0.0)?;
+    Some(signal.now? / usual)
 }
 
 /// What a signal does: `checkout latency 420 ms (usually 310 ms)`, `web cpu of web-2 30% (the others

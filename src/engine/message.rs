@@ -16,6 +16,7 @@ use super::lifecycle::{Incident, Kind};
 use super::naming::onset_hull;
 use super::track::Tracked;
 use crate::format::in_address;
+use crate::series::Change;
 use crate::time::Timestamp;
 
 /// Signals told in one alert, at most.
@@ -77,7 +78,7 @@ impl Engine {
             users: self.users(incident, state, at),
             named_at: Some(incident.diagnosis.at).filter(|_| named).filter(|named| *named < now),
             signals,
-            changes: self.changes_near(incident, &found, now),
+            changes: self.changes_near(incident, &found, (state, now)),
             forecast,
             breakdown: self.explaining(incident),
             steps: incident.diagnosis.steps.clone(),
@@ -157,16 +158,23 @@ impl Engine {
         &self,
         incident: &Incident,
         found: &[Finding],
-        now: Timestamp,
+        (state, now): (State, Timestamp),
     ) -> Vec<NearChange> {
         let [earliest, _] = onset_hull(found, incident.range);
-        let near = changes::near(
+        let mut near = changes::near(
             &self.state.changes,
             &incident.services,
             (earliest, incident.onset),
             now,
             CHANGES_MAX,
         );
+        // The last may have ended it, however far it is from the onset.
+        let of_it = |c: &&Change| c.at <= now && incident.services.contains(&c.service);
+        let last = self.state.changes.iter().rfind(of_it).filter(|_| state == State::Resolved);
+        if let Some(last) = last.filter(|last| near.last().is_some_and(|near| near != last)) {
+            near.truncate(CHANGES_MAX - 1);
+            near.push(last);
+        }
         near.into_iter()
             .map(|c| NearChange {
                 kind: c.kind.name().to_owned(),

@@ -83,7 +83,11 @@ impl Engine {
                 format!("{head}: {}", told(|rank| rank <= Rank::Reached))
             }
             Some(Rank::Reached) => {
-                let head = if over { "may still be affected" } else { "may be affected by now" };
+                let head = match (over, was) {
+                    (true, _) => "may still be affected",
+                    (false, true) => "affected before, perhaps again now",
+                    (false, false) => "may be affected by now",
+                };
                 format!("{head}: {}", told(|rank| rank == Rank::Reached))
             }
             Some(Rank::Moved) => {
@@ -154,7 +158,7 @@ impl Engine {
         let has_moved = score.is_some_and(toward_worse) && matters(tracked, signal, slot, load);
         let rank = match (self.beyond(service, tracked, block), has_moved) {
             (AFFECTED_BLOCKS.., _) => Rank::Beyond,
-            (1.., true) => Rank::Reached,
+            (1.., _) => Rank::Reached,
             (_, true) => Rank::Moved,
             (_, false) => Rank::Usual,
         };

@@ -19,4 +19,5 @@ mod smtp;
 mod support;
 mod told_once;
 mod trouble;
+mod updates;
 mod web;

@@ -9,6 +9,7 @@ use grayflag::engine::alert::Alert;
 use grayflag::notify::delivery::{Clock, Delivery};
 use grayflag::notify::email::{EmailConfig, Relay, Tls};
 use grayflag::notify::handle::StoreHandle;
+use grayflag::notify::message::Message;
 use grayflag::notify::post::PostConfig;
 use grayflag::notify::receiver::{Content, Envelope, PaceConfig, ReceiverConfig, ReceiverKind};
 use grayflag::notify::status::StatusBoard;
@@ -32,6 +33,11 @@ pub(crate) fn data() -> PathBuf {
 pub(crate) fn sample(name: &str) -> Alert {
     let json = std::fs::read_to_string(data().join(format!("{name}.json"))).unwrap();
     serde_json::from_str(&json).unwrap()
+}
+
+/// The message in grayflag's own templates.
+pub(crate) fn message(alert: &Alert, now: Timestamp) -> Message {
+    Templates::default().message(alert, now)
 }
 
 /// Compares with the file, or writes it when `UPDATE_SNAPSHOTS` is set.

@@ -28,9 +28,12 @@ pub(crate) fn share_of_calls(
     if !matches!(counted.role, Role::Throttled | Role::Retries) {
         return None;
     }
-    // Rare ones are counted over hours, calls over a block.
+    // Rare ones are counted over hours until they come in numbers, calls over a block.
     let rare = counted.drift.counts_events();
-    let number = if rare { counted.history.at(block) } else { number };
+    #[expect(clippy::float_cmp, reason = "it is the block's value, or it is not")]
+    if rare && number != counted.history.at(block) {
+        return None;
+    }
     let unit = |tracked: &Tracked| rules.signals[tracked.signal].unit.as_deref();
     unit(counted)?;
     let made = tracks.iter().filter(|tracked| {

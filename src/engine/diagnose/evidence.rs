@@ -17,7 +17,7 @@ use crate::time::Span;
 
 /// An onset this shortly before a change may as well lie after it: noise moves it by a block or
 /// two, and a version is reported one poll late.
-pub(super) const ONSET_SLACK: Span = Span::from_mins(15);
+pub const ONSET_SLACK: Span = Span::from_mins(15);
 /// Onsets this close count as together; the order says nothing against a cause then.
 pub(super) const TIE: Span = Span::from_mins(10);
 

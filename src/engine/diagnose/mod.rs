@@ -36,6 +36,8 @@ pub(super) use scene::{MOVED_MIN, is_call};
 pub(super) use steps::query_of;
 pub use weights::{one_of_its_kind, rests_on};
 
+pub use evidence::ONSET_SLACK;
+
 use evidence::Looks;
 use recurrence::Precedent;
 use weights::{Weighed, damp};
@@ -112,14 +114,15 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
     };
     // The next best is named however improbable: who reads wonders what else it could be.
     let others = ranked.iter().skip(1).map(|&(i, _)| i).filter(|&i| !honest(i));
-    let rival =
-        others.clone().find(|&i| !restates(&suspects[i], leading)).or(others.clone().next());
-    let causes = ranked
-        .iter()
-        .filter(|(i, probability)| *probability >= TOLD_FROM || Some(*i) == rival)
-        .take(CAUSES_TOLD)
-        .map(|&(i, probability)| named(&suspects, i, probability))
-        .collect();
+    let restates = |i: usize| leading.culprit.is_restated_by(&suspects[i].culprit);
+    let rival = others.clone().find(|&i| !restates(i)).or(others.clone().next());
+    let told = |&&(i, probability): &&(usize, f64)| probability >= TOLD_FROM && Some(i) != rival;
+    let mut chosen: Vec<(usize, f64)> =
+        ranked.iter().filter(told).take(CAUSES_TOLD - 1).copied().collect();
+    chosen.extend(ranked.iter().filter(|&&(i, _)| Some(i) == rival));
+    chosen.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| tie(a.0, b.0)));
+    let causes =
+        chosen.into_iter().map(|(i, probability)| named(&suspects, i, probability)).collect();
     let service = scene.subject(leading.view);
     let steps = steps::fill(&leading.cause.steps, scene, (&service, &leading.culprit));
     Diagnosis {
@@ -147,11 +150,6 @@ pub(super) fn renewed(scene: &Scene<'_>, named: &Diagnosis) -> Diagnosis {
         renewed.checked = scene.checked(&in_question(told));
     }
     renewed
-}
-
-/// Whether a suspect says only that others wait for what the leading one blames.
-fn restates(suspect: &Suspect<'_>, leading: &Suspect<'_>) -> bool {
-    suspect.culprit.dependency() == Some(&leading.culprit.service)
 }
 
 /// The roles that causes speak of, in their order.

@@ -10,7 +10,7 @@ use crate::engine::alert::Culprit;
 use crate::engine::breakdown::toward_trouble;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::evidence::movement;
+use crate::engine::diagnose::evidence::{ONSET_SLACK, movement};
 use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View};
 use crate::engine::diagnose::{dominance, recurrence};
 use crate::engine::grid::block_start;
@@ -210,10 +210,13 @@ fn narrowed(scene: &Scene<'_>, culprit: &Culprit) -> (String, String) {
     named.or_else(held).unwrap_or_default()
 }
 
+/// Changes that may have begun it: by the time of a later message others may have been made to end
+/// it.
 fn changes(scene: &Scene<'_>) -> Vec<Changed> {
     scene
         .near_changes(CHANGES_MAX)
         .into_iter()
+        .filter(|change| change.at <= scene.onset_range[1] + ONSET_SLACK)
         .map(|change| Changed {
             kind: change.kind.name(),
             service: change.service.clone(),

@@ -86,7 +86,8 @@ pub struct Tracks {
 
 /// Most series that are tracked; what comes beyond is left out and counted.
 pub const SERIES_MAX: usize = 1_000_000;
-/// Events in a block from which on their number is known to within a fifth.
+/// Events in a block from which on their number is known to within a fifth; of shares, so many times
+/// what is usual where there is any.
 const EVENTS_KNOWN: f64 = 25.0;
 
 impl Tracks {

@@ -78,7 +78,7 @@ fn span<'a>(chart: &Chart, alert: &'a Alert, look: Look) -> Option<Spanned<'a>> 
     let forecast = alert.forecast.as_ref().filter(|forecast| forecast.at > end);
     let about = panels().position(|panel| {
         panel.threshold.is_some_and(f64::is_finite)
-            && forecast.is_some_and(|forecast| forecast.signal == panel.signal)
+            && forecast.is_some_and(|forecast| forecast.is_about(&panel.service, &panel.signal))
     });
     let forecast = forecast.zip(about);
     let to = forecast.map_or(end, |(forecast, _)| horizon(chart.from, end, forecast));

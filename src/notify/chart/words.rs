@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 
 use super::scale::day_clock;
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, Forecast};
 use crate::engine::chart::{Chart, PANELS_MAX, Panel};
 use crate::format;
 use crate::notify::view::clean;
@@ -33,9 +33,9 @@ pub fn describe(chart: &Chart, alert: &Alert, zone: &TimeZone) -> String {
         );
     }
     if let Some(forecast) = &alert.forecast {
-        let (signal, crosses) = (&forecast.signal, &forecast.crosses);
-        let _ =
-            write!(text, "{signal} crosses its {crosses} at {}. ", day_clock(forecast.at, zone));
+        let Forecast { service, signal, crosses, .. } = forecast;
+        let at = day_clock(forecast.at, zone);
+        let _ = write!(text, "{service} {signal} crosses its {crosses} at {at}. ");
     }
     let _ = write!(text, "Times in {}.", zone_name(zone));
     clean(&text)

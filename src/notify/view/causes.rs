@@ -69,7 +69,7 @@ pub(super) fn rival(alert: &Alert) -> Option<String> {
     let causes = &alert.causes;
     let lead = causes.first().filter(|_| is_sure(causes))?;
     // That others wait for what is to blame is no other cause.
-    let restates = |c: &&NamedCause| c.culprit.dependency() == Some(&lead.culprit.service);
+    let restates = |cause: &&NamedCause| lead.culprit.is_restated_by(&cause.culprit);
     let others = causes.iter().skip(1).filter(|cause| cause.id != UNEXPLAINED);
     let next = others.clone().find(|c| !restates(c)).or(others.clone().next())?;
     let told = cause(next, &alert.service, OTHER);

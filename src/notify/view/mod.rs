@@ -2,6 +2,8 @@
 //! every list cut to a length that a person reads. Templates only lay it out.
 
 mod causes;
+mod changes;
+mod signals;
 
 use std::collections::BTreeMap;
 
@@ -9,16 +11,16 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::subject::{subject, word};
-use crate::engine::alert::{
-    Alert, BreakdownValue, MovedSignal, NamedCause, NearChange, Severity, State,
-};
+use crate::engine::alert::{Alert, BreakdownValue, MovedSignal, NamedCause, Severity, State};
 use crate::engine::chart::Chart;
-use crate::engine::diagnose::FELT;
 use crate::format;
 use crate::rules::Role;
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
+use changes::{changed, names, undone};
+pub use signals::Signal;
+use signals::{is_felt, signals, silences, split};
 
 /// Later than this after its tick, a message says so.
 const LATE_AFTER: Span = Span::from_mins(5);
@@ -109,31 +111,6 @@ pub struct View {
     pub picture: bool,
 }
 
-/// A signal that moved.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Signal {
-    /// What moved, in words.
-    pub name: String,
-    /// Whose.
-    pub service: String,
-    /// Its name in the rules.
-    pub signal: String,
-    /// Labels that tell it apart; may be empty.
-    pub labels: String,
-    /// `up` or `down`.
-    pub direction: String,
-    /// Its value now.
-    pub now: String,
-    /// What was expected.
-    pub expected: String,
-    /// When it began to move.
-    pub onset: String,
-    /// How often a normal day would show this.
-    pub chance: String,
-    /// Its last hours in one line of blocks; empty where nothing can be drawn.
-    pub trend: String,
-}
-
 /// One of the six lists of steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepList {
@@ -166,29 +143,22 @@ impl View {
         let by = alert.at;
         let over = alert.state == State::Resolved;
         let clock = |at| format::clock(at, by, zone);
-        let [_, latest_onset] = alert.started_at_range;
         let [earliest, latest] = alert.started_at_range.map(clock);
         let (news, headline) = alert.news();
-        let (silent, mut moved): (Vec<_>, Vec<_>) =
-            alert.signals.iter().partition(|signal| signal.direction == "silent");
-        moved.sort_by_key(|signal| !is_felt(signal));
+        let (silent, moved) = split(&alert.signals);
         let clear = alert.causes.first().is_some_and(NamedCause::is_clear);
         let told = causes(alert);
         let leading = told.first().filter(|_| clear);
         let reasons = leading.map_or(&[][..], |leading| &leading.supports);
         // What stands in the reasons that every message shows is not told again.
         let reasons = &reasons[..reasons.len().min(REASONS_READ)];
-        // What was changed last may have ended it.
-        let undone = alert.changes.iter().rfind(|change| over && latest_onset < change.at);
+        let undone = undone(alert, zone);
         let changes = alert.changes.iter().filter(|change| {
             Some(*change) != undone && !reasons.iter().any(|r| names(r, change, zone))
         });
         let breakdown =
             alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
-        let changed = |change: &NearChange| {
-            let at = format::moment(change.at, by, zone);
-            format!("{} of {}: {}, {at}", change.kind, change.service, change.what)
-        };
+        let changed = |change| changed(change, by, zone);
         let changes = list(changes.map(changed));
         let breakdown = list(breakdown.map(|part| divided(alert, part)));
         Self {
@@ -221,7 +191,7 @@ impl View {
             changes,
             breakdown,
             steps: steps(alert),
-            signals: moved.iter().take(SIGNALS_MAX).map(|s| signal(s, clock(s.onset))).collect(),
+            signals: signals(&moved, clock),
             signals_more: moved.len().saturating_sub(SIGNALS_MAX),
             silent: silences(&silent, clock),
             checked: some(alert.checked.iter().filter(|_| !over), CHECKED_MAX),
@@ -264,17 +234,12 @@ fn left(alert: &Alert, zone: &TimeZone) -> Option<String> {
         None => format!("not before {}", clock(earliest)),
     };
     let at = format::moment(forecast.at, alert.at, zone);
-    let of = |s: &&MovedSignal| s.signal == forecast.signal && s.service == forecast.service;
+    let of = |s: &&MovedSignal| forecast.is_about(&s.service, &s.signal);
     let what = match alert.signals.iter().find(of) {
         Some(moved) => format!("{} of {}", moved.subject(), moved.service),
-        None => forecast.signal.clone(),
+        None => format!("{} of {}", forecast.signal, forecast.service),
     };
     Some(clean(&format!("{what} crosses its {} at {at}, {range}", forecast.crosses)))
-}
-
-/// Whether somebody who waits for the service feels a signal.
-fn is_felt(signal: &MovedSignal) -> bool {
-    FELT.iter().any(|role| role.name() == signal.role)
 }
 
 /// The other services, each with the loudest of its signals, one that is felt if it has any, or who
@@ -314,44 +279,6 @@ fn label_text<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> Str
     labels.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn signal(signal: &MovedSignal, onset: String) -> Signal {
-    let values = [signal.now, signal.expected];
-    let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
-    let others = if signal.peer.is_some() { " (the others)" } else { "" };
-    Signal {
-        name: clean(&format!("{} {}", signal.service, signal.subject())),
-        service: clean(&signal.service),
-        signal: clean(&signal.signal),
-        labels: clean(&label_text(signal.labels.iter())),
-        direction: clean(&signal.direction),
-        now: clean(&now),
-        expected: clean(&format!("{expected}{others}")),
-        onset,
-        chance: format::chance(signal.p_value),
-        trend: String::new(),
-    }
-}
-
-/// What fell silent, in one line for each service and time.
-fn silences(silent: &[&MovedSignal], clock: impl Fn(Timestamp) -> String) -> Vec<String> {
-    let mut groups: Vec<(&str, Timestamp, Vec<String>)> = Vec::new();
-    for signal in silent {
-        let labels = label_text(signal.labels.iter());
-        let name = match labels.as_str() {
-            "" => signal.signal.clone(),
-            labels => format!("{} ({labels})", signal.signal),
-        };
-        match groups.iter_mut().find(|g| g.0 == signal.service && g.1 == signal.onset) {
-            Some((.., names)) => names.push(name),
-            None => groups.push((&signal.service, signal.onset, vec![name])),
-        }
-    }
-    let told = |(service, since, names): &(&str, Timestamp, Vec<String>)| {
-        format!("{service}, since {}: {}", clock(*since), list(names.iter()).join(", "))
-    };
-    list(groups.iter().map(told))
-}
-
 /// A label value that holds more than its share, as a line.
 fn divided(alert: &Alert, part: &BreakdownValue) -> String {
     let BreakdownValue { label, value, service, .. } = part;
@@ -361,15 +288,6 @@ fn divided(alert: &Alert, part: &BreakdownValue) -> String {
         "{label} {value}{of}{service}: {share} of the {}, usually {usual}",
         subject_of(alert, part)
     )
-}
-
-/// Whether a reason names a change: the same may come twice.
-fn names(reason: &str, change: &NearChange, zone: &TimeZone) -> bool {
-    let (what, at) = (clean(&change.what), format::clock(change.at, change.at, zone));
-    let forms = [format!("{at} ({what})"), format!(" {what} at ")];
-    reason.contains(change.service.as_str())
-        && reason.contains(&at)
-        && forms.iter().any(|form| reason.contains(form))
 }
 
 /// Whether a reason tells what a label value holds, be it as it was when the cause was named.

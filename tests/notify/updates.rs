@@ -1,0 +1,116 @@
+//! What a message tells first, and what to those who were told before.
+
+use grayflag::engine::alert::{Alert, NearChange, Severity, State};
+use grayflag::notify::message::Message;
+use grayflag::notify::view::View;
+use grayflag::time::Span;
+
+use crate::support::{message, sample};
+
+#[test]
+fn who_was_told_of_the_cause_before_gets_what_to_do_next() {
+    let mut alert = sample("updated");
+    let lists = |alert: &Alert| -> Vec<(&str, usize)> {
+        let steps = View::new(alert, alert.at).steps;
+        steps.iter().map(|list| (list.name, list.items.len())).collect()
+    };
+    alert.steps = sample("firing").steps;
+    let avoid = ("Avoid", alert.steps.avoid.len());
+    assert_eq!(alert.named_at, None, "the cause is new");
+    assert_eq!(lists(&alert).len(), 5);
+    alert.named_at = Some(alert.at - Span::from_mins(31));
+    let again = lists(&alert);
+    assert!(!again.iter().any(|(name, _)| *name == "Compare"), "{again:?}");
+    assert_eq!(again.last(), Some(&avoid), "a warning is not left out");
+}
+
+#[test]
+fn what_helps_comes_before_why_while_users_suffer() {
+    let mut alert = sample("firing");
+    let first = |alert: &Alert| -> Vec<&str> {
+        let steps = View::new(alert, alert.at).steps;
+        steps.iter().filter(|list| list.first).map(|list| list.name).collect()
+    };
+    assert_eq!(first(&alert), ["First ten minutes"]);
+    alert.severity = Severity::Critical;
+    assert_eq!(first(&alert), ["First ten minutes", "Fix"]);
+    let Message { text, html, .. } = message(&alert, alert.at);
+    let html = html.unwrap();
+    for (shown, fix, why) in [(&text, "\nFIX\n", "\nWHY\n"), (&html, ">Fix</h2>", ">Why</h2>")] {
+        assert!(shown.find(fix).unwrap() < shown.find(why).unwrap(), "{shown}");
+        assert_eq!(shown.matches(fix).count(), 1);
+    }
+}
+
+#[test]
+fn that_others_wait_for_the_culprit_is_no_other_cause() {
+    let mut alert = sample("firing");
+    alert.causes[0].probability = 0.97;
+    let blamed = alert.causes[0].culprit.service.clone();
+    alert.causes[0].culprit.labels.clear();
+    let mut waits = alert.causes[1].clone();
+    waits.id = "waiting".to_owned();
+    waits.culprit.labels.insert("dependency".to_owned(), blamed.clone());
+    waits.culprit.service = blamed;
+    let other = alert.causes[1].id.replace('-', " ");
+    alert.causes.insert(1, waits);
+    let rival = View::new(&alert, alert.at).rival.unwrap();
+    assert!(rival.contains(&other), "{rival}");
+    alert.causes.remove(2);
+    alert.causes.truncate(2);
+    let rival = View::new(&alert, alert.at).rival.unwrap();
+    assert!(rival.contains("waiting"), "there is none other: {rival}");
+    // Where it is the leading cause that others wait, the next may be about the same calls.
+    alert.causes[0].culprit.labels = alert.causes[1].culprit.labels.clone();
+    assert!(View::new(&alert, alert.at).rival.unwrap().contains("waiting"));
+}
+
+#[test]
+fn what_somebody_feels_is_the_first_of_the_signals() {
+    let mut alert = sample("firing");
+    alert.signals.reverse();
+    assert_ne!(alert.signals[0].role, "latency");
+    assert_eq!(View::new(&alert, alert.at).signals[0].name, "checkout latency");
+}
+
+#[test]
+fn the_last_change_before_the_end_is_told_at_the_top() {
+    let mut alert = sample("resolved");
+    let at = alert.at - Span::from_mins(90);
+    assert!(alert.started_at_range[1] < at);
+    let undone = NearChange {
+        kind: "config".to_owned(),
+        service: alert.service.clone(),
+        at,
+        what: "pool.size 4 -> 40".to_owned(),
+    };
+    alert.changes.push(undone);
+    let view = View::new(&alert, alert.at);
+    let told = view.undone.unwrap();
+    assert!(told.contains("pool.size 4 -> 40") && told.ends_with("(1h30m ago)"), "{told}");
+    assert!(!view.changes.contains(&told), "told once");
+    let Message { text, html, .. } = message(&alert, alert.at);
+    assert!(text.contains("  Last change  config of "), "{text}");
+    assert!(html.unwrap().contains("Last change"));
+    alert.state = State::Updated;
+    assert_eq!(View::new(&alert, alert.at).undone, None);
+    alert.state = State::Resolved;
+    let clock = at.to_jiff().strftime("%H:%M UTC");
+    let blamed = format!("config of {} at {clock} (pool.size 4 -> 40)", alert.service);
+    alert.causes[0].evidence_for.push(blamed);
+    assert_eq!(View::new(&alert, alert.at).undone, None, "it is what began it");
+}
+
+#[test]
+fn numbers_that_were_taken_earlier_say_when() {
+    let mut alert = sample("updated");
+    assert!(!message(&alert, alert.at).text.contains("with the numbers of then"));
+    alert.named_at = Some(alert.at - Span::from_mins(31));
+    let Message { text, html, .. } = message(&alert, alert.at);
+    let clock = View::new(&alert, alert.at).named_at.unwrap();
+    for shown in [text, html.unwrap()] {
+        let shown = shown.replace('\n', " ");
+        let line = format!("Named at {clock}, with the numbers of then");
+        assert!(shown.contains(&line), "{shown}");
+    }
+}
