@@ -20,7 +20,8 @@ cargo fmt --check
 say "cargo clippy"
 cargo clippy --all-targets --quiet -- -D warnings
 say "cargo test"
-cargo test --quiet
+# All that fails, not only the first.
+cargo test --quiet --no-fail-fast
 say "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 say "all passed"

@@ -275,9 +275,15 @@ fn a_burst_of_a_few_rare_events_is_no_rise() {
     };
     let (seen, named) = looks(&burst);
     assert_eq!(seen, None, "{named:?}");
-    // What matters is told by its level, also where the newest block happens to have none.
-    let (seen, named) = looks(&|block| if (2.0..10.0).contains(&block) { 60.0 } else { 0.0 });
-    assert_eq!(seen, Some(true), "{named:?}");
-    let told = &named.evidence_for[0];
-    assert!(told.contains("rose to 0.1"), "{told}");
+    // What matters is told by its newest block, where that has enough of them to be known by, and
+    // else by its level: the newest block happens to have none.
+    for (every, told) in [(1.0, "rose to 0.2 "), (2.0, "rose to 0.0728 ")] {
+        let more = |block: f64| {
+            let is_hit = (2.0..12.0).contains(&block) && block % every > every - 1.5;
+            if is_hit { 60.0 } else { 0.0 }
+        };
+        let (seen, named) = looks(&more);
+        assert_eq!(seen, Some(true), "{named:?}");
+        assert!(named.evidence_for[0].contains(told), "{named:?}");
+    }
 }
