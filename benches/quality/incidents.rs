@@ -49,6 +49,8 @@ struct Judged {
     named: bool,
     /// Incidents beyond the first, and beyond those of the branch without a fault.
     extra: usize,
+    /// Every incident that opened, for what is extra.
+    opened: String,
     /// What the engine saw, for a miss.
     seen: String,
 }
@@ -229,7 +231,15 @@ fn conclude(
             band(1),
         ],
         named,
-        extra: opened(fleet, until_end).saturating_sub(opened(calm, until_end)).saturating_sub(1),
+        extra: opened(fleet, until_end)
+            .count()
+            .saturating_sub(opened(calm, until_end).count())
+            .saturating_sub(1),
+        opened: opened(fleet, until_end).fold(String::new(), |mut text, alert| {
+            let (after, services) = (alert.at - truth.onset, alert.services.join("+"));
+            let _ = write!(text, "; {after} {services}: {}", alert.title);
+            text
+        }),
         seen: format!(
             "{service} {notice:.2} notice, {alert:.2} alert after {after};{}",
             watched.signals
@@ -237,9 +247,9 @@ fn conclude(
     }
 }
 
-fn opened(fleet: &Fleet, until: Timestamp) -> usize {
-    let firing = |alert: &&Alert| alert.state == State::Firing && alert.at <= until;
-    fleet.alerts.iter().filter(firing).count()
+fn opened(fleet: &Fleet, until: Timestamp) -> impl Iterator<Item = &Alert> {
+    let firing = move |alert: &&Alert| alert.state == State::Firing && alert.at <= until;
+    fleet.alerts.iter().filter(firing)
 }
 
 /// Those of a cause and a severity; all where none is named.
@@ -404,8 +414,16 @@ fn median(mut spans: Vec<Span>) -> Option<f64> {
     spans.get(spans.len() / 2).map(|span| span.as_hours_f64())
 }
 
-/// Every fault that users noticed first, and what the engine saw by then.
+/// Every fault that users noticed first, and what the engine saw by then; every fault that opened
+/// more than one incident, and which.
 fn misses(judged: &[Judged]) {
+    eprintln!("\nMore than one incident:");
+    for j in judged.iter().filter(|j| j.extra > 0) {
+        eprintln!(
+            "{} {:?} seed {}{}",
+            FAULTS[j.fault].id, SEVERITIES[j.severity], j.seed, j.opened
+        );
+    }
     eprintln!("\nNoticed by users first:");
     for j in judged {
         let late = j.truth.noticed.is_some() && lead(j, 0).is_none_or(|lead| lead <= Span::ZERO);

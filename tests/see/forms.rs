@@ -160,6 +160,55 @@ fn traffic_explains_what_is_high_and_may_explain_what_rises() {
 }
 
 #[test]
+fn what_the_same_traffic_did_not_do_before_it_does_not_explain() {
+    let run = |sold_before: bool, moves: Role| {
+        let world = World::new(&[LOAD, (moves, "", &[""])], See::TrafficExplains);
+        let since = |h: f64, factor: f64| if h >= 0.0 { factor } else { 1.0 };
+        let fate = move |role: &str, h: f64| match role {
+            "traffic" if sold_before && (-96.0..-90.0).contains(&h) => 3.5,
+            "traffic" => since(h, 3.0),
+            _ => since(h, 1.5),
+        };
+        world.live(3, &|role, _, h, _| Some(fate(role, h))).looks()
+    };
+    assert_eq!(run(false, Role::Latency).0, Some(true));
+    let (seen, named) = run(true, Role::Latency);
+    assert_eq!(seen, Some(false), "{named:?}");
+    assert!(
+        named.against.concat().contains("of now before, and latency of shop was 19"),
+        "{named:?}"
+    );
+    let (seen, named) = run(false, Role::LogVolume);
+    assert_eq!(seen, None, "nothing that load would bend: {named:?}");
+}
+
+#[test]
+fn a_trickle_of_retries_is_no_load() {
+    let see = || See::RoleIs { role: Role::Retries, is: RoleState::Rising };
+    let bank: &[&str] = &["bank"];
+    let signals =
+        [LOAD, P99, (Role::Attempts, "dependency", bank), (Role::Retries, "dependency", bank)];
+    // Retries as a share of twenty calls a second.
+    let run = |share: f64| {
+        let fate = move |role: &str, h: f64| match role {
+            "retries" => {
+                if h >= 0.0 {
+                    share
+                } else {
+                    0.000_5
+                }
+            }
+            role => slow(role, h),
+        };
+        World::new(&signals, see()).live(3, &|role, _, h, _| Some(fate(role, h))).looks()
+    };
+    assert_eq!(run(0.05).0, Some(true));
+    let (seen, named) = run(0.005);
+    assert_eq!(seen, None, "{named:?}");
+    assert!(named.unknown[0].contains("too few of all calls"), "{named:?}");
+}
+
+#[test]
 fn a_knee_is_what_traffic_passed_and_not_a_busy_hour() {
     let world = || World::new(&[LOAD, P99], See::TrafficKnee);
     let knee = |load: f64| 1.0 + 0.02 * (load - 150.0).max(0.0);

@@ -45,6 +45,11 @@ fn smallest(role: Role) -> f64 {
     if role == Role::Throttled { 0.05 } else { 0.0 }
 }
 
+/// What is counted in calls, so that some can be held against all.
+fn is_calls(role: Role) -> bool {
+    matches!(role, Role::Attempts | Role::Retries)
+}
+
 /// Midday: traffic is past its peak and far from midnight.
 pub(crate) fn start() -> Timestamp {
     "2026-03-04T09:00:00Z".parse().unwrap()
@@ -66,6 +71,7 @@ impl World {
                     .into_iter()
                     .collect(),
                 min_effect: MinEffect { relative: 0.05, absolute: smallest(*role) },
+                unit: is_calls(*role).then(|| "per second".to_owned()),
                 ..Signal::plain(role.name(), *role)
             });
             for &value in *values {

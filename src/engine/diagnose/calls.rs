@@ -25,13 +25,26 @@ pub(crate) fn share_of_calls(
     (counted, number): (&Tracked, f64),
     block: i64,
 ) -> Option<f64> {
-    if !matches!(counted.role, Role::Throttled | Role::Retries) {
-        return None;
-    }
     // Rare ones are counted over hours until they come in numbers, calls over a block.
     let rare = counted.drift.counts_events();
     #[expect(clippy::float_cmp, reason = "it is the block's value, or it is not")]
     if rare && number != counted.history.at(block) {
+        return None;
+    }
+    let share = number / calls_made(rules, tracks, counted, block)?;
+    let least = if rare { SHARE_OF_RARE_MIN } else { 0.0 };
+    (least..=1.0).contains(&share).then_some(share)
+}
+
+/// All calls that a caller makes at a block where a series counts some of them, in its unit; none
+/// where the series counts no calls or those are not counted alike.
+pub(super) fn calls_made(
+    rules: &Rules,
+    tracks: &[Tracked],
+    counted: &Tracked,
+    block: i64,
+) -> Option<f64> {
+    if !matches!(counted.role, Role::Throttled | Role::Retries) {
         return None;
     }
     let unit = |tracked: &Tracked| rules.signals[tracked.signal].unit.as_deref();
@@ -44,9 +57,7 @@ pub(crate) fn share_of_calls(
             && unit(tracked) == unit(counted)
     });
     let made: f64 = made.map(|tracked| tracked.history.at(block)).sum();
-    let share = number / made;
-    let least = if rare { SHARE_OF_RARE_MIN } else { 0.0 };
-    (made > 0.0 && (least..=1.0).contains(&share)).then_some(share)
+    (made > 0.0).then_some(made)
 }
 
 pub(super) fn services(scene: &Scene<'_>, many: bool) -> Looked {

@@ -9,10 +9,13 @@ use crate::rules::ChangeSide;
 use crate::series::{Change, ChangeKind};
 use crate::time::{Span, Timestamp};
 
-/// Changes are counted over at most this long to know how usual they are.
-const RATE_WINDOW: Span = Span::WEEK;
+/// Changes are counted over so long to know how usual they are: as far back as any is known.
+const RATE_WINDOW: [Span; 2] = [Span::WEEK, Span::from_hours(28 * 24)];
 /// Of several changes near an onset so many are named, the nearest.
 const NAMED_MAX: usize = 3;
+/// Changes that a service is taken to have had in that time beside those that are known: one that
+/// nobody has seen change yet can.
+const COUNT_PRIOR: f64 = 1.0;
 /// A service changes at least this often as far as chance is concerned (METHODS 2.9).
 const CHANCE_MIN: f64 = 0.02;
 
@@ -28,19 +31,19 @@ pub(super) fn change(
         kinds if kinds.len() == ChangeKind::ALL.len() => "change",
         _ => "change of settings",
     };
-    let hull = scene.onset_range;
-    let matches = |c: &Change, [earliest, latest]: [Timestamp; 2]| match side {
-        ChangeSide::Inside => latest >= c.at && earliest <= c.end.unwrap_or(c.at + BLOCK),
-        ChangeSide::After => {
-            latest + ONSET_SLACK >= c.at && earliest <= c.end.unwrap_or(c.at) + within
-        }
-        ChangeSide::Before => latest + ONSET_SLACK < c.at && c.at <= scene.onset + within,
+    let is_before = |c: &Change, [_, latest]: [Timestamp; 2]| {
+        latest + ONSET_SLACK < c.at && c.at <= scene.onset + within
+    };
+    let matches = |c: &Change, range: [Timestamp; 2]| match onsets_of(c, side, within) {
+        Some([first, last]) => first <= range[1] && range[0] <= last,
+        None => is_before(c, range),
     };
     let of_root_at =
         |range| scene.changes.iter().filter(of_root).filter(move |c| matches(c, range));
-    let mut near: Vec<&Change> = of_root_at(hull).collect();
     // Of two as near the later one: what came last is what is there now.
-    near.sort_by_key(|c| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at)));
+    let distance = |c: &Change| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at));
+    let mut near: Vec<&Change> = of_root_at(scene.onset_range).collect();
+    near.sort_by_key(|c| distance(c));
     let watched = scene.rules.changes.iter().any(|rule| kinds.contains(&rule.kind))
         || scene.rules.told.iter().any(|kind| kinds.contains(kind))
         || scene.changes.iter().any(|c| kinds.contains(&c.kind) && c.service == scene.root);
@@ -62,10 +65,41 @@ pub(super) fn change(
     // Near only what some move's onset allows, and not the one that is known best: nobody can say.
     // How little it says where none is known well, the chance tells.
     let likely = scene.onset_at_best();
-    let is_near = of_root_at(likely).next().is_some();
-    let seen = (near.is_empty() || is_near).then_some(is_near);
-    let chance = chance_of_change(scene, kinds, within + (likely[1] - likely[0]));
+    let nearest = of_root_at(likely).min_by_key(|c| distance(c));
+    let seen = (near.is_empty() || nearest.is_some()).then_some(nearest.is_some());
+    let width = (likely[1] - likely[0]).as_secs_f64();
+    let explained = nearest.and_then(|c| onsets_of(c, side, within));
+    let height = explained.map_or(0.5, |explained| height(scene.onset, explained, likely));
+    let stretch = within.as_secs_f64() + width / (2.0 * height);
+    let others = scene.changes.iter().filter(of_root).filter(|c| Some(*c) != nearest);
+    let chance = chance_of_change(scene, others, stretch);
     Looked { chance: Some(chance), ..Looked::new(seen, text) }
+}
+
+/// The onsets that a change explains; none where it shows that it came too late.
+fn onsets_of(change: &Change, side: ChangeSide, within: Span) -> Option<[Timestamp; 2]> {
+    match side {
+        ChangeSide::Inside => Some([change.at, change.end.unwrap_or(change.at + BLOCK)]),
+        ChangeSide::After => {
+            Some([change.at - ONSET_SLACK, change.end.unwrap_or(change.at) + within])
+        }
+        ChangeSide::Before => None,
+    }
+}
+
+/// How likely the onset lies where a change explains it, over how likely it is where it is estimated.
+/// From there the likelihood falls to nothing at both ends of its range: a change that only the end
+/// of a wide range allows proves little.
+fn height(onset: Timestamp, [first, last]: [Timestamp; 2], range: [Timestamp; 2]) -> f64 {
+    let (off, reach) = if onset < first {
+        (first - onset, range[1] - onset)
+    } else if last < onset {
+        (onset - last, onset - range[0])
+    } else {
+        return 1.0;
+    };
+    let (off, reach, block) = (off.as_secs_f64(), reach.as_secs_f64(), BLOCK.as_secs_f64());
+    (reach + block - off).max(block) / (reach + block)
 }
 
 /// The changes of one service, nearest to the onset first, in words and in order of time:
@@ -103,17 +137,37 @@ fn lag(scene: &Scene<'_>, change: &Change, is_one_of_many: bool) -> String {
     }
 }
 
-/// Chance that a change falls near any instant, from how often this service changes: one that
-/// deploys ten times a day proves little by having deployed (METHODS 2.9).
-fn chance_of_change(scene: &Scene<'_>, kinds: &[ChangeKind], within: Span) -> f64 {
-    let since = scene.onset - RATE_WINDOW;
-    let before = |c: &&Change| {
-        kinds.contains(&c.kind)
-            && c.service == scene.root
-            && c.at >= since
-            && c.at < scene.onset - within
-    };
-    let count = scene.changes.iter().filter(before).count() as f64;
-    let share = within.as_secs_f64() / RATE_WINDOW.as_secs_f64();
-    (1.0 - (-count * share).exp()).max(CHANCE_MIN)
+/// Chance that a change falls into a stretch of time, from how often this service changes: one that
+/// deploys ten times a day proves little by having deployed (METHODS 2.9). `others` are its changes
+/// but for the one in question, `stretch` is in seconds.
+fn chance_of_change<'a>(
+    scene: &Scene<'_>,
+    others: impl Iterator<Item = &'a Change>,
+    stretch: f64,
+) -> f64 {
+    let [least, most] = RATE_WINDOW;
+    let oldest = scene.changes.iter().map(|c| c.at).min().unwrap_or(scene.onset);
+    let window = (scene.onset - oldest).clamp(least, most);
+    let known = (scene.onset - window)..scene.onset;
+    let count = others.filter(|c| known.contains(&c.at)).count() as f64;
+    let share = stretch / window.as_secs_f64();
+    (1.0 - (-(count + COUNT_PRIOR) * share).exp()).max(CHANCE_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_onset_is_where_it_is_estimated_and_hardly_at_the_ends_of_its_range() {
+        let at = |minutes: i64| Timestamp::from_secs(60 * minutes);
+        let range = [at(0), at(600)];
+        let height = |first, last| height(at(500), [at(first), at(last)], range);
+        assert!((height(490, 510) - 1.0).abs() < 1e-12, "it is there");
+        assert!((height(240, 250) - 255.0 / 505.0).abs() < 1e-12, "half way to the beginning");
+        assert!((height(-30, 0) - 5.0 / 505.0).abs() < 1e-12, "the very beginning");
+        assert!((height(550, 580) - 55.0 / 105.0).abs() < 1e-12, "half way to the end");
+        let sharp = super::height(at(10), [at(0), at(5)], [at(5), at(15)]);
+        assert!((sharp - 0.5).abs() < 1e-12, "a block off where a block is all that is known");
+    }
 }

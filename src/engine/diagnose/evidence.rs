@@ -130,10 +130,14 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
         // Has a look of its own: it asks what happened over hours.
         RoleState::Climbing => None,
     };
-    if seen.is_some() {
-        return Looked::new(seen, movement(scene, strongest.tracked, strongest.score));
-    }
     let tracked = strongest.tracked;
+    if seen == Some(true) && is == RoleState::Rising && scene.is_trickle(tracked) {
+        let moved = movement(scene, tracked, strongest.score);
+        return Looked::new(None, format!("{moved}: too few of all calls to be a load"));
+    }
+    if seen.is_some() {
+        return Looked::new(seen, movement(scene, tracked, strongest.score));
+    }
     if scene.is_older(tracked) {
         return Looked::new(None, movement(scene, tracked, strongest.score));
     }

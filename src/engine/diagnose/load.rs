@@ -18,6 +18,11 @@ const PAST_POINTS: i64 = 500;
 const NOW_BLOCKS: i64 = 6 * PER_HOUR;
 /// From this many points of the past beyond the knee on, they must show the trouble too.
 const BEYOND_MIN: usize = 3;
+/// What more work takes, long before anything bends.
+const RESOURCES: [Role; 3] = [Role::Cpu, Role::PoolUse, Role::Memory];
+/// What such traffic did before must be at least this share of what is seen now, or traffic does
+/// not explain it.
+const EXPLAINED_MIN: f64 = 0.5;
 /// What bends above a knee, in the order in which it is asked.
 const BENDS: [Role; 5] =
     [Role::Latency, Role::PoolWait, Role::QueueAge, Role::Errors, Role::LatencyTypical];
@@ -34,11 +39,39 @@ pub(super) fn explains(scene: &Scene<'_>) -> Looked {
     // More than at this hour on other days, and as much as on the busiest ones. What is only more
     // than at this hour may be on its way there, or costs more than such traffic did before.
     let seen = match (moved, high) {
-        (Some(true), Some(true)) => Some(true),
+        (Some(true), Some(true)) => match borne_before(scene) {
+            Some(text) => return Looked::new(Some(false), text),
+            None => suffers(scene).then_some(true),
+        },
         (Some(false), _) | (None, Some(false)) => Some(false),
         _ => None,
     };
     Looked::new(seen, movement(scene, strongest.tracked, strongest.score))
+}
+
+/// Traffic of the past that was as high as now and did not do what is seen now, in words; none where
+/// it did, or never was as high.
+fn borne_before(scene: &Scene<'_>) -> Option<String> {
+    let traffic = scene.services.get(&scene.root)?.traffic_tracked(&scene.tracks.all)?;
+    let bent = bent(scene)?;
+    let points = points(scene, traffic, bent)?;
+    let [load, reached] = points.newest()?;
+    let as_high = points.past.iter().filter(|&&(traffic, _)| load <= traffic);
+    let mut then: Vec<f64> = as_high.map(|&(_, y)| y).filter(|y| y.is_finite()).collect();
+    let mut usual: Vec<f64> = points.past.iter().map(|&(_, y)| y).collect();
+    let (borne, usual) = (median(&mut then)?, median(&mut usual)?);
+    if then.len() < BEYOND_MIN || borne - usual >= EXPLAINED_MIN * (reached - usual) {
+        return None;
+    }
+    let unit = |tracked: &Tracked| scene.rules.signals[tracked.signal].unit.as_deref();
+    let borne = bent.baseline.as_ref()?.transform.inverse(borne);
+    Some(format!(
+        "{} was above its {} of now before, and {} was {} then",
+        describe(traffic),
+        format::value(load, unit(traffic)),
+        describe(bent),
+        format::value(borne, unit(bent)),
+    ))
 }
 
 pub(super) fn goodput(scene: &Scene<'_>, view: View) -> Looked {
@@ -69,14 +102,7 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     let Some(traffic) = service.traffic_tracked(&scene.tracks.all) else {
         return Looked::unmeasured(Role::Traffic.name());
     };
-    let moved = |role: &Role| {
-        let seen = scene.strongest(View::Inside, *role)?;
-        let rose = scene.moved(View::Inside, *role, Direction::Up) == Some(true);
-        (rose && seen.tracked.series.service == *root).then_some(seen.tracked)
-    };
-    let Some(bent) = BENDS.iter().find_map(moved) else {
-        return Looked::idle();
-    };
+    let Some(bent) = bent(scene) else { return Looked::idle() };
     if service.traffic_is_high(&scene.tracks.all, scene.at.0) == Some(false) {
         return Looked::new(Some(false), format!("traffic of {root} is not above its usual highs"));
     }
@@ -84,7 +110,7 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     let Some(found) = knee(&points.all()) else { return unknown("too little data") };
     let unit = scene.rules.signals[traffic.signal].unit.as_deref();
     let (name, level) = (describe(bent), format::value(found.at, unit));
-    let now = points.traffic_now();
+    let now = points.newest().map_or(f64::NAN, |[traffic, _]| traffic);
     if !found.is_clear() || !is_borne_out(&found, &points) {
         let text = format!("{name} does not rise above a certain level of traffic");
         return Looked::new(Some(false), text);
@@ -92,6 +118,22 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     let (seen, now) = (now > found.at, format::value(now, unit));
     let text = format!("{name} rises once traffic passes {level}; it is {now} now");
     Looked::new(Some(seen), text)
+}
+
+/// Whether there is anything in the service in which the trouble begins for traffic to explain.
+fn suffers(scene: &Scene<'_>) -> bool {
+    let rose = |&role: &Role| scene.moved(View::Inside, role, Direction::Up) == Some(true);
+    BENDS.iter().chain(&RESOURCES).any(rose)
+}
+
+/// What has risen in the service in which the trouble begins, of that which bends.
+fn bent<'a>(scene: &Scene<'a>) -> Option<&'a Tracked> {
+    let moved = |role: &Role| {
+        let seen = scene.strongest(View::Inside, *role)?;
+        let rose = scene.moved(View::Inside, *role, Direction::Up) == Some(true);
+        (rose && seen.tracked.series.service == scene.root).then_some(seen.tracked)
+    };
+    BENDS.iter().find_map(moved)
 }
 
 /// Traffic and what may bend with it, oldest first.
@@ -105,10 +147,12 @@ impl Points {
         [self.past.as_slice(), self.now.as_slice()].concat()
     }
 
-    /// The middle of the newest half hour.
-    fn traffic_now(&self) -> f64 {
-        let newest = self.now.iter().rev().take(6).map(|&(traffic, _)| traffic);
-        median(&mut newest.collect::<Vec<f64>>()).unwrap_or(f64::NAN)
+    /// The middle of the newest half hour of both.
+    fn newest(&self) -> Option<[f64; 2]> {
+        let newest = || self.now.iter().rev().take(6);
+        let mut traffic: Vec<f64> = newest().map(|&(traffic, _)| traffic).collect();
+        let mut bent: Vec<f64> = newest().map(|&(_, bent)| bent).collect();
+        Some([median(&mut traffic)?, median(&mut bent)?])
     }
 }
 
@@ -137,9 +181,10 @@ fn points(scene: &Scene<'_>, traffic: &Tracked, bent: &Tracked) -> Option<Points
 /// Whether the past agrees: where traffic was as far beyond the knee before, it hurt as well.
 /// Without this, any trouble that falls on a busy hour would bend the line.
 fn is_borne_out(found: &Knee, points: &Points) -> bool {
-    let half_way = f64::midpoint(found.at, points.traffic_now());
+    let Some([now, _]) = points.newest() else { return true };
+    let half_way = f64::midpoint(found.at, now);
     let beyond = points.past.iter().filter(|&&(traffic, _)| traffic >= half_way.max(found.at));
     let mut shares: Vec<f64> =
         beyond.map(|&(x, y)| (y - found.line(x)) / found.excess(x)).collect();
-    shares.len() < BEYOND_MIN || median(&mut shares).is_some_and(|share| share >= 0.5)
+    shares.len() < BEYOND_MIN || median(&mut shares).is_some_and(|share| share >= EXPLAINED_MIN)
 }

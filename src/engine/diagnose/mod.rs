@@ -22,6 +22,8 @@ mod unknown;
 mod versions;
 mod weights;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::{CLEAR_MIN, Culprit, NamedCause};
@@ -43,11 +45,11 @@ use recurrence::Precedent;
 use weights::{Weighed, damp};
 
 /// Nor is a cause called clear that is not this much more probable than the next.
-const CLEAR_RATIO: f64 = 1.5;
+const CLEAR_RATIO: f64 = 1.6;
 /// Logits are divided by this before they become probabilities. Fitted on simulated incidents, so
 /// that of causes told with 70 % about 70 % are right: evidence of the same role is damped and
 /// rare causes are many, so that what is left says more than it seems (METHODS 2.9).
-const TEMPERATURE: f64 = 0.75;
+const TEMPERATURE: f64 = 0.65;
 /// Evidence that says less than this is weighed and not told.
 const TOLD_MIN: f64 = 0.15;
 /// A cause less probable than this is not told, unless it is the next best.
@@ -253,16 +255,19 @@ fn named(suspects: &[Suspect<'_>], who: usize, probability: f64) -> NamedCause {
     let suspect = &suspects[who];
     let sorted = |keep: fn(f64) -> bool| {
         let chosen = suspect.evidence.iter().enumerate().filter(|(_, w)| keep(w.llr));
-        let mut chosen: Vec<(f64, String)> = chosen
+        let mut chosen: Vec<(f64, &str, String)> = chosen
             .map(|(piece, w)| {
                 let weight = weights::weight(suspects, who, piece);
-                (weight, weights::told(w, weight))
+                (weight, w.text.as_str(), weights::told(w, weight))
             })
             .collect();
         let precedent = suspect.precedent.iter().filter(|precedent| keep(precedent.llr));
-        chosen.extend(precedent.map(|precedent| (precedent.llr, precedent.text.clone())));
+        chosen.extend(precedent.map(|past| (past.llr, past.text.as_str(), past.text.clone())));
         chosen.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-        chosen.into_iter().map(|(_, text)| text).collect()
+        // That traffic rises and that it explains the rest is seen in the same movement.
+        let mut seen = BTreeSet::new();
+        chosen.retain(|(_, text, _)| seen.insert(*text));
+        chosen.into_iter().map(|(.., told)| told).collect()
     };
     NamedCause {
         id: suspect.cause.id.clone(),

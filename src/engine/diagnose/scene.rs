@@ -9,7 +9,7 @@ use crate::engine::breakdown::Breakdowns;
 use crate::engine::changes;
 use crate::engine::correlate::{Finding, Graph, NEIGHBOUR_MIN, Trouble};
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::calls::share_of_calls;
+use crate::engine::diagnose::calls::{calls_made, share_of_calls};
 use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
@@ -96,6 +96,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) score: f64,
 }
 
+/// Retries that are less of all calls than this are no load.
+const TRICKLE_MAX: f64 = 0.01;
+
 impl<'a> Scene<'a> {
     /// Both points of view, the outside one only where somebody calls the root.
     pub fn views(&self) -> Vec<View> {
@@ -181,6 +184,14 @@ impl<'a> Scene<'a> {
     pub(crate) fn share_of_calls(&self, tracked: &Tracked) -> Option<f64> {
         let number = self.moved_to(tracked)?;
         share_of_calls(self.rules, &self.tracks.all, (tracked, number), self.at.0)
+    }
+
+    /// Where a series that has moved counts repeated calls: whether they are too few of all calls to
+    /// be a load, and only trace the failures that they answer.
+    pub(crate) fn is_trickle(&self, tracked: &Tracked) -> bool {
+        let made = || calls_made(self.rules, &self.tracks.all, tracked, self.at.0);
+        let few = |number: f64| made().is_some_and(|made| number < TRICKLE_MAX * made);
+        tracked.role == Role::Retries && self.moved_to(tracked).is_some_and(few)
     }
 
     fn load_of(&self, tracked: &Tracked) -> Load {
