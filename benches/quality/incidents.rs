@@ -371,9 +371,15 @@ fn caveats(judged: &[Judged]) -> Vec<String> {
                     info.id
                 ));
             }
-            if share < 1.0 {
+            let late = these.iter().filter(|j| is_late(j));
+            let within = late.filter_map(|j| Some(j.truth.noticed? - j.truth.onset)).max();
+            if let Some(within) = within {
                 let late = 100.0 * (1.0 - share);
-                said.push(format!("{}, {name}: users notice {late:.0} % first.", info.id));
+                let within = within.rough();
+                said.push(format!(
+                    "{}, {name}: users notice {late:.0} % first, within {within} of the onset.",
+                    info.id
+                ));
             }
         }
     }
@@ -408,6 +414,11 @@ fn lead(judged: &Judged, speaker: usize) -> Option<Span> {
     Some(judged.truth.noticed? - judged.told[speaker]?)
 }
 
+/// Whether users noticed before we said anything.
+fn is_late(judged: &Judged) -> bool {
+    judged.truth.noticed.is_some() && lead(judged, 0).is_none_or(|lead| lead <= Span::ZERO)
+}
+
 /// Median in hours; none without values.
 fn median(mut spans: Vec<Span>) -> Option<f64> {
     spans.sort_unstable();
@@ -425,11 +436,7 @@ fn misses(judged: &[Judged]) {
         );
     }
     eprintln!("\nNoticed by users first:");
-    for j in judged {
-        let late = j.truth.noticed.is_some() && lead(j, 0).is_none_or(|lead| lead <= Span::ZERO);
-        if !late {
-            continue;
-        }
+    for j in judged.iter().filter(|j| is_late(j)) {
         let after = |at: Option<Timestamp>| {
             at.map_or("never".to_owned(), |at| (at - j.truth.onset).to_string())
         };

@@ -185,27 +185,25 @@ fn what_the_same_traffic_did_not_do_before_it_does_not_explain() {
 #[test]
 fn a_trickle_of_retries_is_no_load() {
     let see = || See::RoleIs { role: Role::Retries, is: RoleState::Rising };
-    let bank: &[&str] = &["bank"];
+    let called: &[&str] = &["bank", "stock"];
     let signals =
-        [LOAD, P99, (Role::Attempts, "dependency", bank), (Role::Retries, "dependency", bank)];
-    // Retries as a share of twenty calls a second.
-    let run = |share: f64| {
-        let fate = move |role: &str, h: f64| match role {
-            "retries" => {
-                if h >= 0.0 {
-                    share
-                } else {
-                    0.000_5
-                }
-            }
-            role => slow(role, h),
+        [LOAD, P99, (Role::Attempts, "dependency", called), (Role::Retries, "dependency", called)];
+    // Retries of calls to each, as a share of twenty calls a second.
+    let run = |bank: f64, stock: f64| {
+        let fate = move |role: &str, to: &str, h: f64| match (role, to) {
+            ("retries", _) if h < 0.0 => 0.000_5,
+            ("retries", "bank") => bank,
+            ("retries", _) => stock,
+            (role, _) => slow(role, h),
         };
-        World::new(&signals, see()).live(3, &|role, _, h, _| Some(fate(role, h))).looks()
+        World::new(&signals, see()).live(3, &|role, to, h, _| Some(fate(role, to, h))).looks()
     };
-    assert_eq!(run(0.05).0, Some(true));
-    let (seen, named) = run(0.005);
+    assert_eq!(run(0.05, 0.000_5).0, Some(true));
+    let (seen, named) = run(0.005, 0.000_5);
     assert_eq!(seen, None, "{named:?}");
     assert!(named.unknown[0].contains("too few of all calls"), "{named:?}");
+    let (seen, named) = run(0.009, 0.02);
+    assert_eq!(seen, Some(true), "what is more than a trickle counts: {named:?}");
 }
 
 #[test]

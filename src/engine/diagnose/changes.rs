@@ -25,7 +25,9 @@ pub(super) fn change(
     side: ChangeSide,
     within: Span,
 ) -> Looked {
-    let of_root = |c: &&Change| kinds.contains(&c.kind) && c.service == scene.root;
+    // What is announced and has not happened yet has done nothing.
+    let of_kind = || scene.changes.iter().filter(|c| kinds.contains(&c.kind) && c.at <= scene.now);
+    let of_root = || of_kind().filter(|c| c.service == scene.root);
     let kind = match kinds {
         [kind] => kind.name(),
         kinds if kinds.len() == ChangeKind::ALL.len() => "change",
@@ -38,11 +40,9 @@ pub(super) fn change(
         Some([first, last]) => first <= range[1] && range[0] <= last,
         None => is_before(c, range),
     };
-    let of_root_at =
-        |range| scene.changes.iter().filter(of_root).filter(move |c| matches(c, range));
     // Of two as near the later one: what came last is what is there now.
     let distance = |c: &Change| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at));
-    let mut near: Vec<&Change> = of_root_at(scene.onset_range).collect();
+    let mut near: Vec<&Change> = of_root().filter(|c| matches(c, scene.onset_range)).collect();
     near.sort_by_key(|c| distance(c));
     let watched = scene.rules.changes.iter().any(|rule| kinds.contains(&rule.kind))
         || scene.rules.told.iter().any(|kind| kinds.contains(kind))
@@ -50,7 +50,16 @@ pub(super) fn change(
     if !watched {
         return Looked::unreported(kind);
     }
-    let text = match near.first() {
+    // Near only what some move's onset allows, and not the one that is known best: nobody can say.
+    // How little it says where none is known well, the chance tells.
+    let likely = scene.onset_at_best();
+    let fits = |c: &Change| {
+        let explained = onsets_of(c, side, within)?;
+        Some((height(scene.onset, explained, likely), explained))
+    };
+    let best = near.iter().filter(|c| matches(c, likely)).filter_map(|c| Some((*c, fits(c)?)));
+    let best = best.reduce(|best, next| if best.1.0 < next.1.0 { next } else { best });
+    let text = match best.map(|(change, _)| change).or(near.first().copied()) {
         Some(nearest) => {
             format!("{}, onset {}", told(scene, &near), lag(scene, nearest, near.len() > 1))
         }
@@ -62,17 +71,19 @@ pub(super) fn change(
     if side == ChangeSide::Before {
         return Looked::new(Some(!near.is_empty()), text);
     }
-    // Near only what some move's onset allows, and not the one that is known best: nobody can say.
-    // How little it says where none is known well, the chance tells.
-    let likely = scene.onset_at_best();
-    let nearest = of_root_at(likely).min_by_key(|c| distance(c));
-    let seen = (near.is_empty() || nearest.is_some()).then_some(nearest.is_some());
+    let seen = (near.is_empty() || best.is_some()).then_some(best.is_some());
     let width = (likely[1] - likely[0]).as_secs_f64();
-    let explained = nearest.and_then(|c| onsets_of(c, side, within));
-    let height = explained.map_or(0.5, |explained| height(scene.onset, explained, likely));
-    let stretch = within.as_secs_f64() + width / (2.0 * height);
-    let others = scene.changes.iter().filter(of_root).filter(|c| Some(*c) != nearest);
-    let chance = chance_of_change(scene, others, stretch);
+    let (height, own) = match best {
+        Some((_, (height, [first, last]))) => (height, last - first),
+        None => (0.5, within),
+    };
+    let chance = Chance { own, doubt: width / (2.0 * height), onset: scene.onset };
+    let others = of_root().filter(|c| best.is_none_or(|(best, _)| best != *c));
+    let lengths = others.filter_map(|c| {
+        let [first, last] = onsets_of(c, side, within)?;
+        Some((c.at, last - first))
+    });
+    let chance = chance.of(lengths, of_kind().map(|c| c.at).min());
     Looked { chance: Some(chance), ..Looked::new(seen, text) }
 }
 
@@ -137,21 +148,32 @@ fn lag(scene: &Scene<'_>, change: &Change, is_one_of_many: bool) -> String {
     }
 }
 
-/// Chance that a change falls into a stretch of time, from how often this service changes: one that
-/// deploys ten times a day proves little by having deployed (METHODS 2.9). `others` are its changes
-/// but for the one in question, `stretch` is in seconds.
-fn chance_of_change<'a>(
-    scene: &Scene<'_>,
-    others: impl Iterator<Item = &'a Change>,
-    stretch: f64,
-) -> f64 {
-    let [least, most] = RATE_WINDOW;
-    let oldest = scene.changes.iter().map(|c| c.at).min().unwrap_or(scene.onset);
-    let window = (scene.onset - oldest).clamp(least, most);
-    let known = (scene.onset - window)..scene.onset;
-    let count = others.filter(|c| known.contains(&c.at)).count() as f64;
-    let share = stretch / window.as_secs_f64();
-    (1.0 - (-(count + COUNT_PRIOR) * share).exp()).max(CHANCE_MIN)
+/// How easily a change explains an onset by chance.
+struct Chance {
+    onset: Timestamp,
+    /// How long the onsets are apart that the change in question explains.
+    own: Span,
+    /// Seconds for which the onset is in doubt, as seen from that change.
+    doubt: f64,
+}
+
+impl Chance {
+    /// From how often this service changes: one that deploys ten times a day proves little by
+    /// having deployed (METHODS 2.9). `others` are when its other changes were, and how long those
+    /// onsets are apart that each explains; `oldest` is since when changes of the kind are known.
+    fn of(
+        &self,
+        others: impl Iterator<Item = (Timestamp, Span)>,
+        oldest: Option<Timestamp>,
+    ) -> f64 {
+        let [least, most] = RATE_WINDOW;
+        let window = (self.onset - oldest.unwrap_or(self.onset)).clamp(least, most);
+        let known = (self.onset - window)..self.onset;
+        let others = others.filter(|(at, _)| known.contains(at)).map(|(_, length)| length);
+        let covered = |length: Span| length.as_secs_f64() + self.doubt;
+        let all = COUNT_PRIOR * covered(self.own) + others.map(covered).sum::<f64>();
+        (1.0 - (-all / window.as_secs_f64()).exp()).max(CHANCE_MIN)
+    }
 }
 
 #[cfg(test)]

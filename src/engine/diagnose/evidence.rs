@@ -6,7 +6,7 @@ use crate::engine::diagnose::boundary::at_boundary;
 use crate::engine::diagnose::changes::change;
 use crate::engine::diagnose::climb::climbing;
 use crate::engine::diagnose::cycle::closing;
-use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View, describe};
+use crate::engine::diagnose::scene::{MOVED_MIN, Scene, Seen, View, describe};
 use crate::engine::diagnose::weights::Weighed;
 use crate::engine::diagnose::{calls, dominance, load, peer, recurrence, versions};
 use crate::engine::track::Tracked;
@@ -84,6 +84,7 @@ impl<'a> Looks<'a> {
 
     /// Weighs a piece of evidence from a point of view.
     pub(super) fn weigh(&mut self, view: View, evidence: &'a Evidence) -> Weighed {
+        let view = if depends_on_view(&evidence.see) { view } else { View::Inside };
         let known = self.known.iter().position(|(v, see, _)| *v == view && **see == evidence.see);
         let place = known.unwrap_or_else(|| {
             let looked = look(self.scene, view, &evidence.see);
@@ -92,6 +93,20 @@ impl<'a> Looks<'a> {
         });
         Weighed::new(evidence, &self.known[place].2)
     }
+}
+
+/// Whether it looks different from where the callers stand.
+const fn depends_on_view(see: &See) -> bool {
+    matches!(
+        see,
+        See::RoleIs { .. }
+            | See::Order { .. }
+            | See::GoodputFlatWhileAttemptsGrow
+            | See::LoopClosing
+            | See::CalleeAnomalous
+            | See::Dependencies { .. }
+            | See::InsideMoved
+    )
 }
 
 fn look(scene: &Scene<'_>, view: View, see: &See) -> Looked {
@@ -131,9 +146,8 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
         RoleState::Climbing => None,
     };
     let tracked = strongest.tracked;
-    if seen == Some(true) && is == RoleState::Rising && scene.is_trickle(tracked) {
-        let moved = movement(scene, tracked, strongest.score);
-        return Looked::new(None, format!("{moved}: too few of all calls to be a load"));
+    if seen == Some(true) && (role, is) == (Role::Retries, RoleState::Rising) {
+        return retries_rise(scene, view, &strongest);
     }
     if seen.is_some() {
         return Looked::new(seen, movement(scene, tracked, strongest.score));
@@ -144,6 +158,19 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
     let (now, usual) = against_usual(scene, tracked, scene.stands_at(tracked));
     let usual = usual.map_or_else(String::new, |usual| format!(" (usual {usual})"));
     Looked::new(None, format!("{} moved too little to say: {now}{usual}", describe(tracked)))
+}
+
+/// Retries that rise, as `strongest` does: whether any of them are more than a trickle.
+fn retries_rise(scene: &Scene<'_>, view: View, strongest: &Seen<'_>) -> Looked {
+    let rising = scene.series_of(view, Role::Retries).filter_map(|tracked| scene.judge(tracked));
+    let load = rising.filter(|seen| seen.score >= MOVED_MIN && !scene.is_trickle(seen.tracked));
+    let told = |seen: &Seen<'_>| movement(scene, seen.tracked, seen.score);
+    match load.max_by(|a, b| a.score.total_cmp(&b.score)) {
+        Some(load) => Looked::new(Some(true), told(&load)),
+        None => {
+            Looked::new(None, format!("{}: too few of all calls to be a load", told(strongest)))
+        }
+    }
 }
 
 /// A value of a series beside what is usual for it, as far as that is known.

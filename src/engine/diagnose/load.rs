@@ -18,8 +18,20 @@ const PAST_POINTS: i64 = 500;
 const NOW_BLOCKS: i64 = 6 * PER_HOUR;
 /// From this many points of the past beyond the knee on, they must show the trouble too.
 const BEYOND_MIN: usize = 3;
-/// What more work takes, long before anything bends.
-const RESOURCES: [Role; 3] = [Role::Cpu, Role::PoolUse, Role::Memory];
+/// What more work takes or waits in, long before anything bends.
+const TAKEN: [Role; 9] = [
+    Role::Cpu,
+    Role::PoolUse,
+    Role::Memory,
+    Role::QueueDepth,
+    Role::LockWait,
+    Role::Threads,
+    Role::Sockets,
+    Role::Gc,
+    Role::Disk,
+];
+/// What callers see of it.
+const CALLED: [Role; 2] = [Role::DependencyLatency, Role::DependencyErrors];
 /// What such traffic did before must be at least this share of what is seen now, or traffic does
 /// not explain it.
 const EXPLAINED_MIN: f64 = 0.5;
@@ -38,23 +50,29 @@ pub(super) fn explains(scene: &Scene<'_>) -> Looked {
         .and_then(|service| service.traffic_is_high(&scene.tracks.all, scene.at.0));
     // More than at this hour on other days, and as much as on the busiest ones. What is only more
     // than at this hour may be on its way there, or costs more than such traffic did before.
-    let seen = match (moved, high) {
+    let movement = movement(scene, strongest.tracked, strongest.score);
+    match (moved, high) {
         (Some(true), Some(true)) => match borne_before(scene) {
-            Some(text) => return Looked::new(Some(false), text),
-            None => suffers(scene).then_some(true),
+            Some(text) => Looked::new(Some(false), text),
+            None if suffers(scene) => Looked::new(Some(true), movement),
+            None => Looked::new(None, format!("{movement}: nothing rose that load bends or uses")),
         },
-        (Some(false), _) | (None, Some(false)) => Some(false),
-        _ => None,
-    };
-    Looked::new(seen, movement(scene, strongest.tracked, strongest.score))
+        (Some(false), _) | (None, Some(false)) => Looked::new(Some(false), movement),
+        (Some(true), Some(false)) => {
+            Looked::new(None, format!("{movement}: no more than at other hours"))
+        }
+        _ => Looked::new(None, movement),
+    }
 }
 
 /// Traffic of the past that was as high as now and did not do what is seen now, in words; none where
 /// it did, or never was as high.
 fn borne_before(scene: &Scene<'_>) -> Option<String> {
     let traffic = scene.services.get(&scene.root)?.traffic_tracked(&scene.tracks.all)?;
-    let bent = bent(scene)?;
-    let points = points(scene, traffic, bent)?;
+    // The middle of a few events is none of them or one.
+    let bent = bent(scene).filter(|bent| !bent.drift.counts_events())?;
+    // Not the hours in which the trouble may have begun.
+    let points = points(scene, (traffic, bent), block_of(scene.onset_range[0]))?;
     let [load, reached] = points.newest()?;
     let as_high = points.past.iter().filter(|&&(traffic, _)| load <= traffic);
     let mut then: Vec<f64> = as_high.map(|&(_, y)| y).filter(|y| y.is_finite()).collect();
@@ -106,7 +124,9 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     if service.traffic_is_high(&scene.tracks.all, scene.at.0) == Some(false) {
         return Looked::new(Some(false), format!("traffic of {root} is not above its usual highs"));
     }
-    let Some(points) = points(scene, traffic, bent) else { return unknown("too little data") };
+    let Some(points) = points(scene, (traffic, bent), block_of(scene.onset)) else {
+        return unknown("too little data");
+    };
     let Some(found) = knee(&points.all()) else { return unknown("too little data") };
     let unit = scene.rules.signals[traffic.signal].unit.as_deref();
     let (name, level) = (describe(bent), format::value(found.at, unit));
@@ -120,10 +140,13 @@ pub(super) fn above_knee(scene: &Scene<'_>) -> Looked {
     Looked::new(Some(seen), text)
 }
 
-/// Whether there is anything in the service in which the trouble begins for traffic to explain.
+/// Whether there is anything for traffic to explain, in the service in which the trouble begins or
+/// as its callers see it.
 fn suffers(scene: &Scene<'_>) -> bool {
-    let rose = |&role: &Role| scene.moved(View::Inside, role, Direction::Up) == Some(true);
-    BENDS.iter().chain(&RESOURCES).any(rose)
+    let inside = BENDS.iter().chain(&TAKEN).map(|role| (View::Inside, *role));
+    let called = CALLED.iter().map(|role| (View::Outside, *role));
+    let rose = |(view, role)| scene.moved(view, role, Direction::Up) == Some(true);
+    inside.chain(called).any(rose)
 }
 
 /// What has risen in the service in which the trouble begins, of that which bends.
@@ -156,8 +179,9 @@ impl Points {
     }
 }
 
-/// Hours of the past, and blocks since the onset; none when there are none of either.
-fn points(scene: &Scene<'_>, traffic: &Tracked, bent: &Tracked) -> Option<Points> {
+/// Hours of the past before the block `until`, and blocks since the onset; none when there are none
+/// of either.
+fn points(scene: &Scene<'_>, (traffic, bent): (&Tracked, &Tracked), until: i64) -> Option<Points> {
     let transform = bent.baseline.as_ref()?.transform;
     let end = scene.at.0 + 1;
     let onset = block_of(scene.onset).clamp(end - NOW_BLOCKS, end);
@@ -171,7 +195,8 @@ fn points(scene: &Scene<'_>, traffic: &Tracked, bent: &Tracked) -> Option<Points
         let (mut load, mut bent) = (chunk.0.to_vec(), chunk.1.to_vec());
         Some((median(&mut load)?, median(&mut bent)?))
     };
-    let past = load[..split].chunks(width).zip(bent[..split].chunks(width));
+    let past = usize::try_from((until - from).clamp(0, onset - from)).ok()?;
+    let past = load[..past].chunks(width).zip(bent[..past].chunks(width));
     let now = load[split..].chunks(1).zip(bent[split..].chunks(1));
     let points =
         Points { past: past.filter_map(both).collect(), now: now.filter_map(both).collect() };

@@ -186,12 +186,16 @@ impl<'a> Scene<'a> {
         share_of_calls(self.rules, &self.tracks.all, (tracked, number), self.at.0)
     }
 
-    /// Where a series that has moved counts repeated calls: whether they are too few of all calls to
-    /// be a load, and only trace the failures that they answer.
-    pub(crate) fn is_trickle(&self, tracked: &Tracked) -> bool {
-        let made = || calls_made(self.rules, &self.tracks.all, tracked, self.at.0);
-        let few = |number: f64| made().is_some_and(|made| number < TRICKLE_MAX * made);
-        tracked.role == Role::Retries && self.moved_to(tracked).is_some_and(few)
+    /// Whether retries are too few of all calls to be a load, and only trace the failures that they
+    /// answer. Events that have come only now may be more than their level over hours tells.
+    pub(crate) fn is_trickle(&self, retries: &Tracked) -> bool {
+        let level = self.moved_to(retries).unwrap_or(f64::INFINITY);
+        let number = level.max(self.stands_at(retries).unwrap_or(level));
+        let all = match self.rules.signals[retries.signal].unit.as_deref() {
+            Some("ratio") => Some(1.0),
+            _ => calls_made(self.rules, &self.tracks.all, retries, self.at.0),
+        };
+        all.is_some_and(|all| number < TRICKLE_MAX * all)
     }
 
     fn load_of(&self, tracked: &Tracked) -> Load {
