@@ -3,6 +3,7 @@
 
 use jiff::civil::{DateTime, Weekday};
 
+use crate::engine::diagnose::doubt::doubt;
 use crate::engine::diagnose::evidence::{Looked, ONSET_WIDTH_MAX};
 use crate::engine::diagnose::scene::Scene;
 use crate::time::{Span, Timestamp};
@@ -46,18 +47,21 @@ pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
     }
     // Where the zone's days begin with UTC's there is one clock and not two.
     let clocks = if ahead == Span::ZERO { 1.0 } else { 2.0 };
-    let chance = |hours: f64| (clocks * (width + SLACK.times(2)).as_hours_f64() / hours).min(1.0);
+    let chance = |doubt: f64, hours: f64| {
+        (clocks * (doubt + SLACK.times(2).as_secs_f64()) / 3_600.0 / hours).min(1.0)
+    };
     let near =
         std::iter::successors(Some((from - SLACK).ceil_to(QUARTER)), |&at| Some(at + QUARTER))
             .take_while(|&at| at <= to + SLACK);
-    let shown: Vec<(DateTime, &str)> = near
-        .flat_map(|at| [(utc(at), "UTC"), (scene.clock.shows(at), zone)])
-        .filter(|(shown, _)| shown.minute() == 0)
+    let shown: Vec<(Timestamp, DateTime, &str)> = near
+        .flat_map(|at| [(at, utc(at), "UTC"), (at, scene.clock.shows(at), zone)])
+        .filter(|(_, shown, _)| shown.minute() == 0)
         .collect();
     for (name, hours, is_at) in BOUNDARIES {
-        if let Some((_, clock)) = shown.iter().find(|(shown, _)| is_at(shown)) {
+        if let Some((at, _, clock)) = shown.iter().find(|(_, shown, _)| is_at(shown)) {
             let text = format!("the onset lies at {name} ({clock})");
-            return Looked { chance: Some(chance(hours)), ..Looked::new(Some(true), text) };
+            let doubt = doubt(scene.onset, [*at - SLACK, *at + SLACK], [from, to]);
+            return Looked { chance: Some(chance(doubt, hours)), ..Looked::new(Some(true), text) };
         }
     }
     let text = if shown.is_empty() {
@@ -67,7 +71,8 @@ pub(super) fn at_boundary(scene: &Scene<'_>) -> Looked {
     };
     // A full hour says nothing: jobs begin then, and so does a third of everything else.
     let seen = shown.is_empty().then_some(false);
-    Looked { chance: Some(chance(24.0)), ..Looked::new(seen, text.to_owned()) }
+    let chance = chance(width.as_secs_f64(), 24.0);
+    Looked { chance: Some(chance), ..Looked::new(seen, text.to_owned()) }
 }
 
 fn utc(at: Timestamp) -> DateTime {

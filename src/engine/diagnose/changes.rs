@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use crate::engine::diagnose::doubt::doubt;
 use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK};
 use crate::engine::diagnose::scene::Scene;
 use crate::engine::grid::BLOCK;
@@ -55,10 +56,10 @@ pub(super) fn change(
     let likely = scene.onset_at_best();
     let fits = |c: &Change| {
         let explained = onsets_of(c, side, within)?;
-        Some((height(scene.onset, explained, likely), explained))
+        Some((doubt(scene.onset, explained, likely), explained))
     };
     let best = near.iter().filter(|c| matches(c, likely)).filter_map(|c| Some((*c, fits(c)?)));
-    let best = best.reduce(|best, next| if best.1.0 < next.1.0 { next } else { best });
+    let best = best.reduce(|best, next| if next.1.0 < best.1.0 { next } else { best });
     let text = match best.map(|(change, _)| change).or(near.first().copied()) {
         Some(nearest) => {
             format!("{}, onset {}", told(scene, &near), lag(scene, nearest, near.len() > 1))
@@ -72,12 +73,11 @@ pub(super) fn change(
         return Looked::new(Some(!near.is_empty()), text);
     }
     let seen = (near.is_empty() || best.is_some()).then_some(best.is_some());
-    let width = (likely[1] - likely[0]).as_secs_f64();
-    let (height, own) = match best {
-        Some((_, (height, [first, last]))) => (height, last - first),
-        None => (0.5, within),
+    let (doubt, own) = match best {
+        Some((_, (doubt, [first, last]))) => (doubt, last - first),
+        None => ((likely[1] - likely[0]).as_secs_f64(), within),
     };
-    let chance = Chance { own, doubt: width / (2.0 * height), onset: scene.onset };
+    let chance = Chance { own, doubt, onset: scene.onset };
     let others = of_root().filter(|c| best.is_none_or(|(best, _)| best != *c));
     let lengths = others.filter_map(|c| {
         let [first, last] = onsets_of(c, side, within)?;
@@ -96,21 +96,6 @@ fn onsets_of(change: &Change, side: ChangeSide, within: Span) -> Option<[Timesta
         }
         ChangeSide::Before => None,
     }
-}
-
-/// How likely the onset lies where a change explains it, over how likely it is where it is estimated.
-/// From there the likelihood falls to nothing at both ends of its range: a change that only the end
-/// of a wide range allows proves little.
-fn height(onset: Timestamp, [first, last]: [Timestamp; 2], range: [Timestamp; 2]) -> f64 {
-    let (off, reach) = if onset < first {
-        (first - onset, range[1] - onset)
-    } else if last < onset {
-        (onset - last, onset - range[0])
-    } else {
-        return 1.0;
-    };
-    let (off, reach, block) = (off.as_secs_f64(), reach.as_secs_f64(), BLOCK.as_secs_f64());
-    (reach + block - off).max(block) / (reach + block)
 }
 
 /// The changes of one service, nearest to the onset first, in words and in order of time:
@@ -173,23 +158,5 @@ impl Chance {
         let covered = |length: Span| length.as_secs_f64() + self.doubt;
         let all = COUNT_PRIOR * covered(self.own) + others.map(covered).sum::<f64>();
         (1.0 - (-all / window.as_secs_f64()).exp()).max(CHANCE_MIN)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_onset_is_where_it_is_estimated_and_hardly_at_the_ends_of_its_range() {
-        let at = |minutes: i64| Timestamp::from_secs(60 * minutes);
-        let range = [at(0), at(600)];
-        let height = |first, last| height(at(500), [at(first), at(last)], range);
-        assert!((height(490, 510) - 1.0).abs() < 1e-12, "it is there");
-        assert!((height(240, 250) - 255.0 / 505.0).abs() < 1e-12, "half way to the beginning");
-        assert!((height(-30, 0) - 5.0 / 505.0).abs() < 1e-12, "the very beginning");
-        assert!((height(550, 580) - 55.0 / 105.0).abs() < 1e-12, "half way to the end");
-        let sharp = super::height(at(10), [at(0), at(5)], [at(5), at(15)]);
-        assert!((sharp - 0.5).abs() < 1e-12, "a block off where a block is all that is known");
     }
 }

@@ -12,6 +12,7 @@ mod climb;
 mod culprit;
 mod cycle;
 mod dominance;
+mod doubt;
 mod evidence;
 mod load;
 mod peer;
