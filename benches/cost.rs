@@ -139,7 +139,8 @@ const PROSE: &str = "A fleet of a thousand series: services with all signals of 
     tick that closes a block of five minutes judges every series. Times are the quickest of some \
     blocks, because whatever else the machine did is not ours, and machines differ: compare within \
     the table. Not in them is what happens once an hour: a look at the next hour of each profile, \
-    and at who is due for a refit. Memory is what the allocator was asked for, without the weeks of history, which lie \
+    and at who is due for a refit. Memory is what the allocator was asked for, without the weeks \
+    of history, which lie \
     in an archive on the disk; that is the size of its file.\n";
 
 fn measure(fleet: &mut Fleet, blocks: usize) -> Measured {

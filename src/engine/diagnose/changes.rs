@@ -1,6 +1,7 @@
 //! Change events and the onset: which came first, and how much that proves.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use crate::engine::diagnose::doubt::doubt;
 use crate::engine::diagnose::evidence::{Looked, ONSET_SLACK};
@@ -34,17 +35,13 @@ pub(super) fn change(
         kinds if kinds.len() == ChangeKind::ALL.len() => "change",
         _ => "change of settings",
     };
-    let is_before = |c: &Change, [_, latest]: [Timestamp; 2]| {
-        latest + ONSET_SLACK < c.at && c.at <= scene.onset + within
-    };
     let matches = |c: &Change, range: [Timestamp; 2]| match onsets_of(c, side, within) {
         Some([first, last]) => first <= range[1] && range[0] <= last,
-        None => is_before(c, range),
+        None => came_too_late(c.at, range[1]) && c.at <= scene.onset + within,
     };
-    // Of two as near the later one: what came last is what is there now.
-    let distance = |c: &Change| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at));
     let mut near: Vec<&Change> = of_root().filter(|c| matches(c, scene.onset_range)).collect();
-    near.sort_by_key(|c| distance(c));
+    // Of two as near the later one: what came last is what is there now.
+    near.sort_by_key(|c| ((scene.onset - c.at).as_millis().abs(), Reverse(c.at)));
     let watched = scene.rules.changes.iter().any(|rule| kinds.contains(&rule.kind))
         || scene.rules.told.iter().any(|kind| kinds.contains(kind))
         || scene.changes.iter().any(|c| kinds.contains(&c.kind) && c.service == scene.root);
@@ -77,14 +74,19 @@ pub(super) fn change(
         Some((_, (doubt, [first, last]))) => (doubt, last - first),
         None => ((likely[1] - likely[0]).as_secs_f64(), within),
     };
-    let chance = Chance { own, doubt, onset: scene.onset };
+    let known = known_before(scene.onset, of_kind());
     let others = of_root().filter(|c| best.is_none_or(|(best, _)| best != *c));
-    let lengths = others.filter_map(|c| {
+    let lengths = others.filter(|c| known.contains(&c.at)).filter_map(|c| {
         let [first, last] = onsets_of(c, side, within)?;
-        Some((c.at, last - first))
+        Some(last - first)
     });
-    let chance = chance.of(lengths, of_kind().map(|c| c.at).min());
+    let chance = chance_of_change((own, lengths), doubt, known.end - known.start);
     Looked { chance: Some(chance), ..Looked::new(seen, text) }
+}
+
+/// Whether a change came too late to have begun what began at `latest` at the latest.
+pub fn came_too_late(change: Timestamp, latest: Timestamp) -> bool {
+    latest + ONSET_SLACK < change
 }
 
 /// The onsets that a change explains; none where it shows that it came too late.
@@ -133,30 +135,26 @@ fn lag(scene: &Scene<'_>, change: &Change, is_one_of_many: bool) -> String {
     }
 }
 
-/// How easily a change explains an onset by chance.
-struct Chance {
+/// The time over which changes are counted, as far back as any of these is known.
+fn known_before<'a>(
     onset: Timestamp,
-    /// How long the onsets are apart that the change in question explains.
-    own: Span,
-    /// Seconds for which the onset is in doubt, as seen from that change.
-    doubt: f64,
+    changes: impl Iterator<Item = &'a Change>,
+) -> Range<Timestamp> {
+    let [least, most] = RATE_WINDOW;
+    let oldest = changes.map(|c| c.at).min().unwrap_or(onset);
+    (onset - (onset - oldest).clamp(least, most))..onset
 }
 
-impl Chance {
-    /// From how often this service changes: one that deploys ten times a day proves little by
-    /// having deployed (METHODS 2.9). `others` are when its other changes were, and how long those
-    /// onsets are apart that each explains; `oldest` is since when changes of the kind are known.
-    fn of(
-        &self,
-        others: impl Iterator<Item = (Timestamp, Span)>,
-        oldest: Option<Timestamp>,
-    ) -> f64 {
-        let [least, most] = RATE_WINDOW;
-        let window = (self.onset - oldest.unwrap_or(self.onset)).clamp(least, most);
-        let known = (self.onset - window)..self.onset;
-        let others = others.filter(|(at, _)| known.contains(at)).map(|(_, length)| length);
-        let covered = |length: Span| length.as_secs_f64() + self.doubt;
-        let all = COUNT_PRIOR * covered(self.own) + others.map(covered).sum::<f64>();
-        (1.0 - (-all / window.as_secs_f64()).exp()).max(CHANCE_MIN)
-    }
+/// Chance that a change explains an onset, from how often this service changes: one that deploys ten
+/// times a day proves little by having deployed (METHODS 2.9). `own` and `others` are how long the
+/// onsets are apart that the change in question and each of the others within `known` explains,
+/// `doubt` the seconds for which the onset is in doubt.
+fn chance_of_change(
+    (own, others): (Span, impl Iterator<Item = Span>),
+    doubt: f64,
+    known: Span,
+) -> f64 {
+    let covered = |length: Span| length.as_secs_f64() + doubt;
+    let all = COUNT_PRIOR * covered(own) + others.map(covered).sum::<f64>();
+    (1.0 - (-all / known.as_secs_f64()).exp()).max(CHANCE_MIN)
 }

@@ -17,7 +17,7 @@ use crate::time::Span;
 
 /// An onset this shortly before a change may as well lie after it: noise moves it by a block or
 /// two, and a version is reported one poll late.
-pub const ONSET_SLACK: Span = Span::from_mins(15);
+pub(super) const ONSET_SLACK: Span = Span::from_mins(15);
 /// Onsets this close count as together; the order says nothing against a cause then.
 pub(super) const TIE: Span = Span::from_mins(10);
 
@@ -84,7 +84,7 @@ impl<'a> Looks<'a> {
 
     /// Weighs a piece of evidence from a point of view.
     pub(super) fn weigh(&mut self, view: View, evidence: &'a Evidence) -> Weighed {
-        let view = if depends_on_view(&evidence.see) { view } else { View::Inside };
+        let view = if is_seen_alike(&evidence.see) { View::Inside } else { view };
         let known = self.known.iter().position(|(v, see, _)| *v == view && **see == evidence.see);
         let place = known.unwrap_or_else(|| {
             let looked = look(self.scene, view, &evidence.see);
@@ -95,17 +95,21 @@ impl<'a> Looks<'a> {
     }
 }
 
-/// Whether it looks different from where the callers stand.
-const fn depends_on_view(see: &See) -> bool {
+/// Whether it looks the same from where the callers stand.
+const fn is_seen_alike(see: &See) -> bool {
     matches!(
         see,
-        See::RoleIs { .. }
-            | See::Order { .. }
-            | See::GoodputFlatWhileAttemptsGrow
-            | See::LoopClosing
-            | See::CalleeAnomalous
-            | See::Dependencies { .. }
-            | See::InsideMoved
+        See::Change { .. }
+            | See::NewVersionWorse
+            | See::VersionsMixed
+            | See::TrafficExplains
+            | See::TrafficKnee
+            | See::Services { .. }
+            | See::PeerApart { .. }
+            | See::AtBoundary
+            | See::WindowsWorse { .. }
+            | See::RecursByClock
+            | See::ValueDominates { .. }
     )
 }
 
@@ -162,10 +166,9 @@ fn role_is(scene: &Scene<'_>, view: View, role: Role, is: RoleState) -> Looked {
 
 /// Retries that rise, as `strongest` does: whether any of them are more than a trickle.
 fn retries_rise(scene: &Scene<'_>, view: View, strongest: &Seen<'_>) -> Looked {
-    let rising = scene.series_of(view, Role::Retries).filter_map(|tracked| scene.judge(tracked));
-    let load = rising.filter(|seen| seen.score >= MOVED_MIN && !scene.is_trickle(seen.tracked));
+    let is_load = |seen: &Seen<'_>| seen.score >= MOVED_MIN && !scene.is_trickle(seen.tracked);
     let told = |seen: &Seen<'_>| movement(scene, seen.tracked, seen.score);
-    match load.max_by(|a, b| a.score.total_cmp(&b.score)) {
+    match scene.strongest_where(view, Role::Retries, is_load) {
         Some(load) => Looked::new(Some(true), told(&load)),
         None => {
             Looked::new(None, format!("{}: too few of all calls to be a load", told(strongest)))

@@ -195,7 +195,7 @@ fn points(scene: &Scene<'_>, (traffic, bent): (&Tracked, &Tracked), until: i64) 
         let (mut load, mut bent) = (chunk.0.to_vec(), chunk.1.to_vec());
         Some((median(&mut load)?, median(&mut bent)?))
     };
-    let past = usize::try_from((until - from).clamp(0, onset - from)).ok()?;
+    let past = usize::try_from(until - from).unwrap_or(0).min(split);
     let past = load[..past].chunks(width).zip(bent[..past].chunks(width));
     let now = load[split..].chunks(1).zip(bent[split..].chunks(1));
     let points =

@@ -34,12 +34,11 @@ use crate::time::Timestamp;
 
 pub use crate::rules::UNEXPLAINED;
 pub(super) use calls::share_of_calls;
+pub use changes::came_too_late;
 pub use scene::{FELT, Scene, View, series_near};
 pub(super) use scene::{MOVED_MIN, is_call};
 pub(super) use steps::query_of;
 pub use weights::{one_of_its_kind, rests_on};
-
-pub use evidence::ONSET_SLACK;
 
 use evidence::Looks;
 use recurrence::Precedent;

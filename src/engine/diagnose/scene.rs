@@ -28,6 +28,8 @@ pub(crate) const NORMAL_MAX: f64 = 1.0;
 const UNSURE: f64 = 1.5;
 /// From this score on a move is a fact, however small.
 const SURE_MIN: f64 = 4.0;
+/// Retries that are less of all calls than this are no load.
+const TRICKLE_MAX: f64 = 0.01;
 /// A move that began so long before the incident and stands still is another story: noise wanders,
 /// and levels stay where a release left them.
 const EARLIER_MIN: Span = Span::from_hours(6);
@@ -96,9 +98,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) score: f64,
 }
 
-/// Retries that are less of all calls than this are no load.
-const TRICKLE_MAX: f64 = 0.01;
-
 impl<'a> Scene<'a> {
     /// Both points of view, the outside one only where somebody calls the root.
     pub fn views(&self) -> Vec<View> {
@@ -130,7 +129,18 @@ impl<'a> Scene<'a> {
     /// The series of a role that has moved the most, and its score; none when no series of the
     /// role can be judged.
     pub(crate) fn strongest(&self, view: View, role: Role) -> Option<Seen<'a>> {
-        self.series_of(view, role).filter_map(|tracked| self.judge(tracked)).max_by(|a, b| {
+        self.strongest_where(view, role, |_| true)
+    }
+
+    /// The same among those that are wanted.
+    pub(crate) fn strongest_where(
+        &self,
+        view: View,
+        role: Role,
+        wanted: impl Fn(&Seen<'a>) -> bool,
+    ) -> Option<Seen<'a>> {
+        let judged = self.series_of(view, role).filter_map(|tracked| self.judge(tracked));
+        judged.filter(wanted).max_by(|a, b| {
             a.score
                 .abs()
                 .total_cmp(&b.score.abs())

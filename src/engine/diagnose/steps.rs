@@ -10,7 +10,8 @@ use crate::engine::alert::Culprit;
 use crate::engine::breakdown::toward_trouble;
 use crate::engine::correlate::Finding;
 use crate::engine::detect::drift::Direction;
-use crate::engine::diagnose::evidence::{ONSET_SLACK, movement};
+use crate::engine::diagnose::changes::came_too_late;
+use crate::engine::diagnose::evidence::movement;
 use crate::engine::diagnose::scene::{MOVED_MIN, Scene, View};
 use crate::engine::diagnose::{dominance, recurrence};
 use crate::engine::grid::block_start;
@@ -216,7 +217,7 @@ fn changes(scene: &Scene<'_>) -> Vec<Changed> {
     scene
         .near_changes(CHANGES_MAX)
         .into_iter()
-        .filter(|change| change.at <= scene.onset_range[1] + ONSET_SLACK)
+        .filter(|change| !came_too_late(change.at, scene.onset_range[1]))
         .map(|change| Changed {
             kind: change.kind.name(),
             service: change.service.clone(),

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::clean;
 use crate::engine::alert::{Alert, NearChange, State};
-use crate::engine::diagnose::ONSET_SLACK;
+use crate::engine::diagnose::came_too_late;
 use crate::format;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub(super) fn undone<'a>(alert: &'a Alert, zone: &TimeZone) -> Option<&'a NearCh
     let is_blamed =
         |change: &NearChange| reasons.into_iter().flatten().any(|r| names(r, change, zone));
     let last = alert.changes.last().filter(|_| alert.state == State::Resolved);
-    last.filter(|change| latest_onset + ONSET_SLACK < change.at && !is_blamed(change))
+    last.filter(|change| came_too_late(change.at, latest_onset) && !is_blamed(change))
 }
 
 /// A change in a line.
