@@ -122,23 +122,19 @@ pub(crate) fn false_incidents(
     counts
 }
 
-fn is_excused(subject: &Subject, block: usize) -> bool {
-    subject.excused.iter().any(|stretch| (stretch.0..=stretch.1).contains(&block))
-}
-
 /// What was told in these blocks of a set, outside of labelled incidents.
 fn told_in<'a>(set: &Set, lived: &'a Lived, blocks: Range<usize>) -> BTreeMap<&'a str, [usize; 2]> {
     let subject = |name: &str| set.subjects.iter().find(|subject| subject.name == name);
     false_incidents(&lived.alerts, |alert| {
         let block = (alert.at - time_of(0)).as_millis() / BLOCK.as_millis();
         let block = usize::try_from(block).unwrap();
-        blocks.contains(&block) && subject(&alert.service).is_none_or(|s| !is_excused(s, block))
+        blocks.contains(&block) && subject(&alert.service).is_none_or(|s| !s.is_excused(block))
     })
 }
 
 /// How much of these blocks is outside of a service's labelled incidents, in weeks.
 fn judged_weeks(subject: &Subject, blocks: Range<usize>) -> f64 {
-    blocks.filter(|&block| !is_excused(subject, block)).count() as f64 / WEEK as f64
+    blocks.filter(|&block| !subject.is_excused(block)).count() as f64 / WEEK as f64
 }
 
 /// Counts what a set was told in each of its live weeks; the last may be cut off.
@@ -161,7 +157,7 @@ fn count(set: &Set, lived: &Lived) -> Vec<Counted> {
     let counted = |subject: &Subject| {
         let path = &lived.ratios[&subject.name][from - set.learn..];
         let raw = crossings(path, 1.0);
-        let raw = raw.iter().filter(|&&block| !is_excused(subject, from + block)).count();
+        let raw = raw.iter().filter(|&&block| !subject.is_excused(from + block)).count();
         let [incidents, interrupting] = told.get(subject.name.as_str()).copied().unwrap_or([0, 0]);
         let weeks = judged_weeks(subject, from..blocks);
         Counted { weeks, told: [incidents, interrupting, raw] }

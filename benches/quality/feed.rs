@@ -1,12 +1,12 @@
 //! Feeds a set to the engine, block by block, as a source would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grayflag::engine::alert::Alert;
+use grayflag::engine::alert::{Alert, State};
 use grayflag::engine::grid::BLOCK;
 use grayflag::engine::{Engine, Settings};
-use grayflag::series::{Batch, Labels, Sample, Series};
+use grayflag::series::{Batch, Feedback, Labels, Sample, Series, Verdict};
 use grayflag::time::{Span, Timestamp};
 
 use crate::sets::{Set, WEEK};
@@ -75,14 +75,37 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// Lives through a whole set at a budget of notices a week.
+/// Whether an incident opens within a labelled one.
+fn is_true(set: &Set, alert: &Alert, block: usize) -> bool {
+    alert.state == State::Firing
+        && set.subjects.iter().any(|one| one.name == alert.service && one.is_excused(block))
+}
+
+fn useful(alert: &Alert) -> Feedback {
+    let (incident, verdict) = (alert.incident.clone(), Verdict::Useful);
+    Feedback { number: 0, at: alert.at, incident, verdict, cause: None }
+}
+
+/// Lives through a whole set at a budget of notices a week. Of incidents that begin within a labelled
+/// one somebody says, once they are told, that they were right.
 pub(crate) fn live(set: &Set, notices_per_week: f64) -> Lived {
     let mut engine = Engine::new(set.rules(notices_per_week), settings(set));
     let batches = Batches::new(set);
     let blocks = set.subjects[0].series[0].len();
     let mut lived = Lived::default();
+    let mut right: BTreeSet<String> = BTreeSet::new();
+    let mut said: Vec<Feedback> = Vec::new();
     for block in 0..blocks {
-        lived.alerts.extend(engine.step(time_of(block), &batches.at(block)).alerts);
+        let mut batch = batches.at(block);
+        batch.feedback = std::mem::take(&mut said);
+        let told = engine.step(time_of(block), &batch).alerts;
+        let opened = told.iter().filter(|alert| is_true(set, alert, block));
+        right.extend(opened.map(|alert| alert.incident.clone()));
+        said.extend(told.iter().filter(|alert| right.contains(&alert.incident)).map(useful));
+        for (feedback, number) in said.iter_mut().zip(engine.feedback_seen() + 1..) {
+            feedback.number = number;
+        }
+        lived.alerts.extend(told);
         if set.learn <= block {
             for subject in &set.subjects {
                 let ratio = engine.standing(&subject.name).map_or(f64::NAN, |s| s.notice);

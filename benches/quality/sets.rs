@@ -18,6 +18,13 @@ pub(crate) struct Subject {
     pub(crate) excused: Vec<(usize, usize)>,
 }
 
+impl Subject {
+    /// Whether an alarm in this block is no false one.
+    pub(crate) fn is_excused(&self, block: usize) -> bool {
+        self.excused.iter().any(|stretch| (stretch.0..=stretch.1).contains(&block))
+    }
+}
+
 /// Services that are judged together.
 #[derive(Clone, Debug)]
 pub(crate) struct Set {
