@@ -224,7 +224,8 @@ fn prose(options: &Options, fleets: u64, noticed: usize) -> String {
     let real = if options.data.is_some() {
         "asd servers: six production servers of 19 metrics each (zhhlee/InterFusion@8c85d511), \
          asd series: each of these metrics as a service of its own, in both directions; two weeks \
-         of history, a month live, labelled incidents left out with three hours around."
+         of history, a month live, labelled incidents left out with three hours around; of what is \
+         told in them somebody says that it was right, so that it is not held against the budget."
     } else {
         "The real sets were not at hand in this run (`--data`)."
     };
@@ -264,10 +265,12 @@ fn table(rows: &[Row]) -> Table {
         line.extend(cells(&|place, kind| row.kept(place, kind)));
         lines.push(line);
     }
-    let weeks = (WEEKS - SETTLED) as f64;
-    let mut line = vec![format!("chance alone, {weeks} weeks each"), "-".to_owned()];
-    line.extend(cells(&|place, kind| (1.0, above_twice(weeks * accepted(place, kind)))));
-    lines.push(line);
+    // As long as the simulated sets live, and as the real ones.
+    for weeks in [(WEEKS - SETTLED) as f64, 2.0] {
+        let mut line = vec![format!("chance alone, {weeks} weeks each"), "-".to_owned()];
+        line.extend(cells(&|place, kind| (1.0, above_twice(weeks * accepted(place, kind)))));
+        lines.push(line);
+    }
     Table {
         id: "budget".to_owned(),
         title: "False alarms over those accepted, and services above twice their budget".to_owned(),
@@ -275,8 +278,8 @@ fn table(rows: &[Row]) -> Table {
         rows: lines,
         note: "The numbers in the header are accepted a week. Without controllers: how often a \
                service's statistic crosses its notice threshold, re-armed after an hour below \
-               0.7 of it. The last row is what services with exactly their budget would give: a \
-               few above twice of it by luck alone."
+               0.7 of it. The last rows are what services with exactly their budget would give: \
+               some above twice of it by luck alone, and more in less time."
             .to_owned(),
     }
 }

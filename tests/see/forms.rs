@@ -295,6 +295,16 @@ fn a_peer_apart_is_the_culprit() {
     let (seen, named) = world().live(3, &|role, who, h, _| Some(slows(who, role, h, true))).looks();
     assert_eq!(seen, Some(false), "{named:?}");
     assert!(named.culprit.labels.is_empty(), "{named:?}");
+    // Always the slowest, by more for two hours, and by nothing since, while all of them are slow.
+    let was = |who: &str, role: &str, h: f64| match (role, who) {
+        ("latency", "c") if h >= 2.0 => 1.6,
+        ("latency", "c") if h >= 0.0 => 3.0,
+        ("latency", "c") => 1.3,
+        ("latency", _) if h >= 0.0 => 1.6,
+        _ => 1.0,
+    };
+    let (seen, named) = world().live(3, &|role, who, h, _| Some(was(who, role, h))).looks();
+    assert_eq!(seen, None, "{named:?}");
 }
 
 #[test]

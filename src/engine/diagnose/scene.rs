@@ -8,15 +8,15 @@ use crate::engine::baseline::Load;
 use crate::engine::breakdown::Breakdowns;
 use crate::engine::changes;
 use crate::engine::correlate::{Finding, Graph, NEIGHBOUR_MIN, Trouble};
-use crate::engine::detect::drift::Direction;
+use crate::engine::detect::drift::{Direction, toward};
 use crate::engine::diagnose::calls::{calls_made, share_of_calls};
 use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
 use crate::engine::track::{Tracked, Tracks};
-use crate::engine::vote::matters;
+use crate::engine::vote::{matters, moved_to};
 use crate::format;
-use crate::rules::{Role, Rules};
+use crate::rules::{Role, Rules, Worse};
 use crate::series::Change;
 use crate::time::{Span, Timestamp};
 
@@ -179,6 +179,14 @@ impl<'a> Scene<'a> {
         matters(tracked, signal, self.at.1, self.load_of(tracked))
     }
 
+    /// Whether a move toward worse still is one that anybody cares about: over four hours what is
+    /// over scores high.
+    fn is_still(&self, tracked: &Tracked, worse: Worse) -> bool {
+        let signal = &self.rules.signals[tracked.signal];
+        let now = moved_to(tracked, signal, self.at.1, self.load_of(tracked));
+        self.matters(tracked) && now.is_some_and(|[now, usual]| toward(worse, now - usual) > 0.0)
+    }
+
     /// What a series that has moved stands at, in its own unit.
     pub(crate) fn moved_to(&self, tracked: &Tracked) -> Option<f64> {
         tracked.events(self.load_of(tracked)).or_else(|| self.stands_at(tracked))
@@ -320,7 +328,7 @@ impl<'a> Scene<'a> {
             .filter_map(|tracked| {
                 let worse = self.rules.signals[tracked.signal].worse;
                 let (score, _) = tracked.drift.strongest(worse)?;
-                let small = score >= MOVED_MIN && !self.matters(tracked);
+                let small = score >= MOVED_MIN && !self.is_still(tracked, worse);
                 Some(Seen { tracked, score: if small { UNSURE } else { score } })
             })
     }

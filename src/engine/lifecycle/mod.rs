@@ -17,8 +17,8 @@ use crate::time::{Span, Timestamp};
 /// A clear cause is named from what is known in this time after the incident opened or grew; later,
 /// everything is red (METHODS 8.12).
 const NAMING_TIME: Span = Span::from_mins(30);
-/// As long as no cause is clear, or it is only clear who is waited for, one may still become so: slow
-/// drifts show their parts slowly.
+/// As long as no cause is clear, one may still become so, and a clear one that blames no tenant, peer
+/// or version may give way to one that does: slow drifts show their parts slowly.
 const UNCLEAR_TIME: Span = Span::from_hours(3);
 /// A cause that becomes clear later must stay so for this many blocks before it is told.
 const CLEAR_BLOCKS: u32 = 3;
@@ -130,7 +130,15 @@ impl Incident {
     /// needs to be made.
     pub fn is_open_to_naming(&self, now: Timestamp) -> bool {
         let late = self.told.is_some() && self.is_late(now);
-        !late || (self.explained_at().is_none() && now - self.sought <= UNCLEAR_TIME)
+        !late || (!self.is_narrowed() && now - self.sought <= UNCLEAR_TIME)
+    }
+
+    /// Whether a clear cause was told that blames one tenant, peer or version: no answer can tell
+    /// more.
+    fn is_narrowed(&self) -> bool {
+        let told = self.named();
+        let lead = self.diagnosis.causes.first().filter(|lead| Some(lead.id.as_str()) == told);
+        lead.is_some_and(|lead| lead.culprit.is_narrowed())
     }
 
     /// Whether a clear cause was told and everything may be red by now: what it looks like then is
@@ -157,6 +165,14 @@ impl Incident {
         lead.culprit.dependency().is_none().then_some(&self.diagnosis.trace.root)
     }
 
+    /// How probable the cause was that was told, once everything may be red: what explains the
+    /// service in which the trouble began gives way only to what is far more certain than that.
+    fn late_probability(&self, now: Timestamp) -> Option<f64> {
+        let settled = self.is_late(now) && self.explained_at().is_some();
+        let lead = self.diagnosis.causes.first().filter(|_| settled);
+        lead.map(|lead| lead.probability)
+    }
+
     /// Whether the cause that was told leads here, and clearly.
     pub fn is_explained_by(&self, diagnosis: &Diagnosis) -> bool {
         let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
@@ -177,9 +193,10 @@ impl Incident {
             && lead.id != told
         {
             let of_old = diagnosis.causes.iter().find(|cause| cause.id == told);
-            let old = of_old.map_or(0.0, |cause| cause.probability);
+            let still = of_old.map_or(0.0, |cause| cause.probability);
             // Whom the others wait for is known; whose work it is may be answered late.
             let tells_more = !self.is_late(now) || lead.culprit.is_narrowed();
+            let old = self.late_probability(now).map_or(still, |then| then.max(still));
             let better = unclear || (tells_more && lead.probability >= old + LEAD_CHANGE_MIN);
             if lead.id == UNEXPLAINED || !better {
                 self.rival = None;

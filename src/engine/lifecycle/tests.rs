@@ -163,6 +163,30 @@ fn who_is_waited_for_is_known_until_it_is_known_why() {
 }
 
 #[test]
+fn a_cause_hardly_clear_gives_way_to_a_peer_that_clearly_is_behind_it() {
+    let peer = |p: f64| blaming("instance", "web-2", &[("instance-outlier", p)]);
+    let told = |cause: &str, p: f64| {
+        let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
+        incident.consider(diagnosis(&[(cause, p)]), at(30));
+        assert_eq!(incident.tell(), Some(State::Firing));
+        incident
+    };
+    let later = |mut incident: Incident, diagnosis: &Diagnosis| {
+        for minute in [90, 95, 100] {
+            incident.consider(diagnosis.clone(), at(minute));
+        }
+        incident.tell()
+    };
+    let boundary = || told("time-boundary", 0.55);
+    assert_eq!(later(boundary(), &peer(0.9)), Some(State::Updated));
+    assert_eq!(later(boundary(), &peer(0.8)), None, "not far more certain");
+    let overload = diagnosis(&[("overload", 0.95)]);
+    assert_eq!(later(boundary(), &overload), None, "by then everything is red");
+    assert_eq!(later(told("pool-exhaustion", 0.8), &peer(0.95)), None, "that was clear");
+    assert!(!boundary().is_open_to_naming(at(300)));
+}
+
+#[test]
 fn what_explains_it_must_lead_and_be_clear() {
     let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
     assert!(!incident.is_explained_by(&diagnosis(&[("bad-deploy", 0.9)])), "nothing was told");
