@@ -122,13 +122,12 @@ pub(crate) fn false_incidents(
     counts
 }
 
-/// What was told in these blocks of a set, outside of labelled incidents.
-fn told_in<'a>(set: &Set, lived: &'a Lived, blocks: Range<usize>) -> BTreeMap<&'a str, [usize; 2]> {
-    let subject = |name: &str| set.subjects.iter().find(|subject| subject.name == name);
+/// What was told in these blocks of a set, of incidents that do not begin within labelled ones.
+fn told_in(lived: &Lived, blocks: Range<usize>) -> BTreeMap<&str, [usize; 2]> {
     false_incidents(&lived.alerts, |alert| {
         let block = (alert.at - time_of(0)).as_millis() / BLOCK.as_millis();
         let block = usize::try_from(block).unwrap();
-        blocks.contains(&block) && subject(&alert.service).is_none_or(|s| !s.is_excused(block))
+        blocks.contains(&block) && !lived.right.contains(&alert.incident)
     })
 }
 
@@ -143,7 +142,7 @@ fn by_live_week(set: &Set, lived: &Lived) -> Vec<LiveWeek> {
     let week = |from: usize| {
         let blocks = from..(from + WEEK).min(end);
         let weeks = set.subjects.iter().map(|one| judged_weeks(one, blocks.clone())).sum();
-        let told = told_in(set, lived, blocks).values().map(|[notices, _]| notices).sum();
+        let told = told_in(lived, blocks).values().map(|[notices, _]| notices).sum();
         LiveWeek { weeks, told }
     };
     (set.learn..end).step_by(WEEK).map(week).collect()
@@ -153,7 +152,7 @@ fn by_live_week(set: &Set, lived: &Lived) -> Vec<LiveWeek> {
 fn count(set: &Set, lived: &Lived) -> Vec<Counted> {
     let from = set.learn + SETTLED * WEEK;
     let blocks = set.subjects[0].series[0].len();
-    let told = told_in(set, lived, from..blocks);
+    let told = told_in(lived, from..blocks);
     let counted = |subject: &Subject| {
         let path = &lived.ratios[&subject.name][from - set.learn..];
         let raw = crossings(path, 1.0);
@@ -224,8 +223,9 @@ fn prose(options: &Options, fleets: u64, noticed: usize) -> String {
     let real = if options.data.is_some() {
         "asd servers: six production servers of 19 metrics each (zhhlee/InterFusion@8c85d511), \
          asd series: each of these metrics as a service of its own, in both directions; two weeks \
-         of history, a month live, labelled incidents left out with three hours around; of what is \
-         told in them somebody says that it was right, so that it is not held against the budget."
+         of history, a month live, labelled incidents left out with three hours around; of incidents that \
+         begin in them somebody says that they were right, so that they are not held against the \
+         budget."
     } else {
         "The real sets were not at hand in this run (`--data`)."
     };

@@ -19,6 +19,8 @@ pub(crate) struct Lived {
     pub(crate) ratios: BTreeMap<String, Vec<f64>>,
     /// Everything that was told.
     pub(crate) alerts: Vec<Alert>,
+    /// Ids of incidents that opened within labelled ones.
+    pub(crate) right: BTreeSet<String>,
 }
 
 /// A Monday, midnight.
@@ -93,15 +95,14 @@ pub(crate) fn live(set: &Set, notices_per_week: f64) -> Lived {
     let batches = Batches::new(set);
     let blocks = set.subjects[0].series[0].len();
     let mut lived = Lived::default();
-    let mut right: BTreeSet<String> = BTreeSet::new();
     let mut said: Vec<Feedback> = Vec::new();
     for block in 0..blocks {
         let mut batch = batches.at(block);
         batch.feedback = std::mem::take(&mut said);
         let told = engine.step(time_of(block), &batch).alerts;
         let opened = told.iter().filter(|alert| is_true(set, alert, block));
-        right.extend(opened.map(|alert| alert.incident.clone()));
-        said.extend(told.iter().filter(|alert| right.contains(&alert.incident)).map(useful));
+        lived.right.extend(opened.map(|alert| alert.incident.clone()));
+        said.extend(told.iter().filter(|alert| lived.right.contains(&alert.incident)).map(useful));
         for (feedback, number) in said.iter_mut().zip(engine.feedback_seen() + 1..) {
             feedback.number = number;
         }

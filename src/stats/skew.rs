@@ -77,15 +77,18 @@ impl Surprise {
 /// chance in both counts, the third is how much parts stray anyway: s is 0.15, or more where the
 /// parts with many events stray more from each other, the farthest one left out. `Way::Less`
 /// mirrors it.
-/// Where events are few, the median of their ratios is itself a guess, and a low one: most parts have
-/// none. So z is taken a second time, against what all the others together let expect, with the
-/// chance in their sums and nothing else:
 ///
-/// z = (x − e) / √(e + r²·f + e²·(1/X + 1/F) + 1), r = X / F, e = r·f, F and X the others' sums
+/// Where events are few, the median of their ratios is itself a guess, and a low one: most parts
+/// have none. So z is taken a second time, against what all parts that the first does not call
+/// surprising let expect together, with the chance in their sums and nothing else:
+///
+/// z = (x − e) / √(e + r²·f + e²·(1/X + 1/F) + 1), r = X / F, e = r·f
+///
+/// F and X are their sums and half an event; f in r²·f is at least half an event here and above.
 ///
 /// A part explains the move when both are above [`SURPRISE_MIN`], it has more than
 /// [`EXCESS_SHARE_MIN`] of the excess of all parts and moved at least 2 % of the whole; where
-/// there were hardly any events before, when it also has 60 % of all.
+/// there were hardly any events before, the second z is not asked, and it must also have 60 % of all.
 ///
 /// # Unit
 /// Standard deviations and shares. `seconds` is how long the part was watched since; levels that
@@ -104,8 +107,7 @@ impl Surprise {
 /// method for a ratio of Poisson counts.
 pub fn skew(parts: &[Levels], seconds: f64, way: Way) -> Option<Vec<Surprise>> {
     let events: Vec<[f64; 2]> = parts.iter().map(|part| part.events(seconds)).collect();
-    let [all_before, all_since] =
-        events.iter().fold([0.0, 0.0], |[f, x], part| [f + part[0], x + part[1]]);
+    let [all_before, all_since] = sum(events.iter());
     if parts.len() < 2 || all_before + all_since <= 0.0 {
         return None;
     }
@@ -119,16 +121,20 @@ pub fn skew(parts: &[Levels], seconds: f64, way: Way) -> Option<Vec<Surprise>> {
     let whole = all_since.max(growth * all_before);
     let share_min = if all_before < EVENTS_KNOWN_MIN { SHARE_UNKNOWN_MIN } else { 0.0 };
     let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
+    let zs: Vec<f64> = events.iter().map(|&part| z(part, (growth, spread), way)).collect();
+    let ordinary = sum(events.iter().zip(&zs).filter(|(_, z)| **z <= SURPRISE_MIN).map(|(p, _)| p));
     let mut found: Vec<Surprise> = events
         .iter()
+        .zip(zs)
         .enumerate()
-        .map(|(place, &part)| {
-            let z = z(part, (growth, spread), way);
+        .map(|(place, (&part, z))| {
             let excess_share = share(excess(part), all_excess);
             let share_now = share(part[1], all_since);
-            let others = [all_before - part[0], all_since - part[1]];
+            // Without usual shares nothing is known of what the others let expect.
+            let surprises =
+                all_before < EVENTS_KNOWN_MIN || z_by_others(part, ordinary, way) > SURPRISE_MIN;
             let explains = z > SURPRISE_MIN
-                && z_by_others(part, others, way) > SURPRISE_MIN
+                && surprises
                 && excess_share > EXCESS_SHARE_MIN
                 && excess(part) >= EFFECT_MIN * whole
                 && share_now >= share_min;
@@ -217,9 +223,15 @@ fn z([f, x]: [f64; 2], (growth, spread): (f64, f64), way: Way) -> f64 {
     distance / (chance + (spread * least).powi(2) + 1.0).sqrt()
 }
 
-/// How far a part is from what the sums of all others let expect, beside chance alone.
-fn z_by_others([f, x]: [f64; 2], others: [f64; 2], way: Way) -> f64 {
-    let [all_f, all_x] = others.map(|sum| sum.max(0.0) + 0.5);
+/// Events of several parts together.
+fn sum<'a>(parts: impl Iterator<Item = &'a [f64; 2]>) -> [f64; 2] {
+    parts.fold([0.0, 0.0], |[f, x], part| [f + part[0], x + part[1]])
+}
+
+/// How far a surprising part is from what those that are not let expect together, beside chance
+/// alone.
+fn z_by_others([f, x]: [f64; 2], ordinary: [f64; 2], way: Way) -> f64 {
+    let [all_f, all_x] = ordinary.map(|sum| sum + 0.5);
     let ratio = all_x / all_f;
     let expected = ratio * f;
     let distance = if way == Way::More { x - expected } else { expected - x };
@@ -337,6 +349,21 @@ mod tests {
         let events = |f: f64, x: f64| (f / HALF_HOUR, x / HALF_HOUR);
         let parts = [events(30.0, 32.0), events(6.0, 14.0), events(8.0, 5.0), events(0.0, 3.0)];
         assert_eq!(explaining(&parts, Way::More), NOBODY);
+    }
+
+    #[test]
+    fn several_culprits_do_not_hide_each_other_and_new_errors_are_told() {
+        let events = |f: f64, x: f64| (f / HALF_HOUR, x / HALF_HOUR);
+        let with = |parts: [(f64, f64); 2], rest: (f64, f64)| {
+            parts.into_iter().chain([rest; 10]).map(|(f, x)| events(f, x)).collect::<Vec<_>>()
+        };
+        let two = with([(30.0, 90.0), (30.0, 91.0)], (7.0, 7.0));
+        assert_eq!(explaining(&two, Way::More), [1, 0]);
+        let two = with([(300.0, 30.0), (300.0, 31.0)], (60.0, 60.0));
+        assert_eq!(explaining(&two, Way::Less), [0, 1]);
+        // Three quarters of errors that nobody had before.
+        let new = with([(0.0, 300.0), (0.0, 10.0)], (0.0, 9.0));
+        assert_eq!(explaining(&new, Way::More), [0]);
     }
 
     #[test]

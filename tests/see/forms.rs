@@ -308,6 +308,27 @@ fn a_peer_apart_is_the_culprit() {
 }
 
 #[test]
+fn what_rose_is_told_above_its_usual_level() {
+    let see = See::RoleIs { role: Role::Attempts, is: RoleState::Rising };
+    let world = World::new(&[LOAD, P99, (Role::Attempts, "", &[""])], see);
+    // The newest block happens to be low.
+    let factor = |role: &str, h: f64| match role {
+        "traffic" => 1.0,
+        _ if h < 0.4 => 1.0,
+        "attempts" if h > 0.9 => 0.9,
+        _ => 1.5,
+    };
+    let (seen, named) = world.live(1, &|role, _, h, _| Some(factor(role, h))).looks();
+    assert_eq!(seen, Some(true), "{named:?}");
+    let text = named.evidence_for.iter().find(|text| text.starts_with("attempts")).unwrap();
+    let number = |after: &str| -> f64 {
+        let rest = text.split(after).nth(1).unwrap().split_whitespace().next().unwrap();
+        rest.parse().unwrap()
+    };
+    assert!(number("rose to ") > number("(usual "), "{text}");
+}
+
+#[test]
 fn a_burst_of_a_few_rare_events_is_no_rise() {
     let see = || See::RoleIs { role: Role::Throttled, is: RoleState::Rising };
     let bank: (Role, &str, &[&str]) = (Role::Throttled, "dependency", &["bank"]);

@@ -14,7 +14,7 @@ use crate::engine::grid::{WallClock, block_start};
 use crate::engine::past::{Past, Pattern};
 use crate::engine::service::{Service, lasts};
 use crate::engine::track::{Tracked, Tracks};
-use crate::engine::vote::{matters, moved_to};
+use crate::engine::vote::{is_effect, matters, moved_to};
 use crate::format;
 use crate::rules::{Role, Rules, Worse};
 use crate::series::Change;
@@ -183,13 +183,25 @@ impl<'a> Scene<'a> {
     /// over scores high.
     fn is_still(&self, tracked: &Tracked, worse: Worse) -> bool {
         let signal = &self.rules.signals[tracked.signal];
-        let now = moved_to(tracked, signal, self.at.1, self.load_of(tracked));
-        self.matters(tracked) && now.is_some_and(|[now, usual]| toward(worse, now - usual) > 0.0)
+        self.level_of(tracked).is_some_and(|[now, usual]| {
+            is_effect(signal, now, usual) && toward(worse, now - usual) > 0.0
+        })
     }
 
-    /// What a series that has moved stands at, in its own unit.
+    /// What a series that has moved stands at, in its own unit: in the newest block, or over the time
+    /// over which it stands out where that block happens to lie on the other side of what is usual.
     pub(crate) fn moved_to(&self, tracked: &Tracked) -> Option<f64> {
-        tracked.events(self.load_of(tracked)).or_else(|| self.stands_at(tracked))
+        let now = tracked.events(self.load_of(tracked)).or_else(|| self.stands_at(tracked))?;
+        let moved = tracked.drift.state_score().is_some_and(|score| score.abs() >= MOVED_MIN);
+        let level = self.level_of(tracked).filter(|_| moved);
+        let contrary = level.filter(|[level, usual]| (level - usual) * (now - usual) < 0.0);
+        Some(contrary.map_or(now, |[level, _]| level))
+    }
+
+    /// The level to which a series moved and the one that was expected, in its own unit.
+    fn level_of(&self, tracked: &Tracked) -> Option<[f64; 2]> {
+        let signal = &self.rules.signals[tracked.signal];
+        moved_to(tracked, signal, self.at.1, self.load_of(tracked))
     }
 
     /// What a series stands at, in its own unit: over the newest block, as in the alert's signals.

@@ -59,8 +59,8 @@ impl Engine {
         self.open_silences(block, outcome);
         self.open_drifts((&cautious, &planned), &trouble, (block, slot), outcome);
         let now = block_start(block + 1);
-        let unnamed = self.state.incidents.iter().any(|one| one.is_open_to_naming(now));
-        let learned = unnamed.then(|| corrected(&rules, &self.state.past));
+        let any_open = self.state.incidents.iter().any(|one| one.is_open_to_naming(now));
+        let learned = any_open.then(|| corrected(&rules, &self.state.past));
         for place in 0..self.state.incidents.len() {
             let open = self.state.incidents[place].is_open_to_naming(now);
             let rules = learned.as_ref().filter(|_| open);

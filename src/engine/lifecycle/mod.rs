@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::alert::{CLEAR_MIN, Severity, State};
+use crate::engine::alert::{CLEAR_MIN, NamedCause, Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
 use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
@@ -130,7 +130,10 @@ impl Incident {
     /// needs to be made.
     pub fn is_open_to_naming(&self, now: Timestamp) -> bool {
         let late = self.told.is_some() && self.is_late(now);
-        !late || (!self.is_narrowed() && now - self.sought <= UNCLEAR_TIME)
+        // Nothing can be more certain by so much.
+        let settled = self.late_probability(now).is_some_and(|p| p + LEAD_CHANGE_MIN > 1.0);
+        let open = !settled && !self.is_narrowed();
+        !late || (open && now - self.sought <= UNCLEAR_TIME)
     }
 
     /// Whether a clear cause was told that blames one tenant, peer or version: no answer can tell
@@ -165,12 +168,20 @@ impl Incident {
         lead.culprit.dependency().is_none().then_some(&self.diagnosis.trace.root)
     }
 
-    /// How probable the cause was that was told, once everything may be red: what explains the
-    /// service in which the trouble began gives way only to what is far more certain than that.
+    /// How probable the cause that was told was when everything may have been red: what explains
+    /// the service in which the trouble began gives way only to what is far more certain.
     fn late_probability(&self, now: Timestamp) -> Option<f64> {
-        let settled = self.is_late(now) && self.explained_at().is_some();
-        let lead = self.diagnosis.causes.first().filter(|_| settled);
+        let explained = self.is_late(now) && self.explained_at().is_some();
+        let lead = self.diagnosis.causes.first().filter(|_| explained);
         lead.map(|lead| lead.probability)
+    }
+
+    /// Whether a new leader can tell more than the cause that was told. Whom the others wait for is
+    /// known; whose work it is, and which peer is behind it, may show itself late, where the trouble
+    /// began.
+    fn tells_more(&self, diagnosis: &Diagnosis, lead: &NamedCause, now: Timestamp) -> bool {
+        let here = self.explained_at().is_none_or(|root| *root == diagnosis.trace.root);
+        !self.is_late(now) || (here && lead.culprit.is_narrowed())
     }
 
     /// Whether the cause that was told leads here, and clearly.
@@ -194,20 +205,24 @@ impl Incident {
         {
             let of_old = diagnosis.causes.iter().find(|cause| cause.id == told);
             let still = of_old.map_or(0.0, |cause| cause.probability);
-            // Whom the others wait for is known; whose work it is may be answered late.
-            let tells_more = !self.is_late(now) || lead.culprit.is_narrowed();
             let old = self.late_probability(now).map_or(still, |then| then.max(still));
-            let better = unclear || (tells_more && lead.probability >= old + LEAD_CHANGE_MIN);
+            let surer = lead.probability >= old + LEAD_CHANGE_MIN;
+            let better = unclear || (surer && self.tells_more(&diagnosis, lead, now));
             if lead.id == UNEXPLAINED || !better {
                 self.rival = None;
                 return;
             }
+            // Late it is the peer or tenant that convinces, so that it must be the same one.
+            let mut rival = lead.id.clone();
+            if self.is_late(now) {
+                rival = format!("{rival} {:?}", lead.culprit.labels);
+            }
             let blocks = match self.rival.take() {
-                Some((id, blocks)) if id == lead.id => blocks + 1,
+                Some((before, blocks)) if before == rival => blocks + 1,
                 _ => 1,
             };
             if blocks < CLEAR_BLOCKS {
-                self.rival = Some((lead.id.clone(), blocks));
+                self.rival = Some((rival, blocks));
                 return;
             }
         } else {

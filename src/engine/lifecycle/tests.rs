@@ -164,26 +164,37 @@ fn who_is_waited_for_is_known_until_it_is_known_why() {
 
 #[test]
 fn a_cause_hardly_clear_gives_way_to_a_peer_that_clearly_is_behind_it() {
-    let peer = |p: f64| blaming("instance", "web-2", &[("instance-outlier", p)]);
+    let peer = |who: &str, p: f64| blaming("instance", who, &[("instance-outlier", p)]);
+    let at_web = |cause: &str, p: f64| {
+        let mut diagnosis = diagnosis(&[(cause, p)]);
+        diagnosis.trace.root = "web".to_owned();
+        diagnosis
+    };
     let told = |cause: &str, p: f64| {
         let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
-        incident.consider(diagnosis(&[(cause, p)]), at(30));
+        incident.consider(at_web(cause, p), at(30));
         assert_eq!(incident.tell(), Some(State::Firing));
         incident
     };
-    let later = |mut incident: Incident, diagnosis: &Diagnosis| {
-        for minute in [90, 95, 100] {
+    let later = |mut incident: Incident, seen: [&Diagnosis; 3]| {
+        for (minute, diagnosis) in [90, 95, 100].into_iter().zip(seen) {
             incident.consider(diagnosis.clone(), at(minute));
         }
         incident.tell()
     };
     let boundary = || told("time-boundary", 0.55);
-    assert_eq!(later(boundary(), &peer(0.9)), Some(State::Updated));
-    assert_eq!(later(boundary(), &peer(0.8)), None, "not far more certain");
-    let overload = diagnosis(&[("overload", 0.95)]);
-    assert_eq!(later(boundary(), &overload), None, "by then everything is red");
-    assert_eq!(later(told("pool-exhaustion", 0.8), &peer(0.95)), None, "that was clear");
-    assert!(!boundary().is_open_to_naming(at(300)));
+    let (sure, other) = (peer("web-2", 0.9), peer("web-3", 0.9));
+    assert_eq!(later(boundary(), [&sure; 3]), Some(State::Updated));
+    assert_eq!(later(boundary(), [&sure, &other, &sure]), None, "which one is it?");
+    assert_eq!(later(boundary(), [&peer("web-2", 0.8); 3]), None, "not far more certain");
+    assert_eq!(later(boundary(), [&at_web("overload", 0.95); 3]), None, "everything is red");
+    let mut elsewhere = sure.clone();
+    elsewhere.trace.root = "db".to_owned();
+    assert_eq!(later(boundary(), [&elsewhere; 3]), None, "a peer of what suffers from it");
+    assert!(boundary().is_open_to_naming(at(65)) && !boundary().is_open_to_naming(at(300)));
+    let clear = told("pool-exhaustion", 0.8);
+    assert!(!clear.is_open_to_naming(at(65)), "nothing can be that much more certain");
+    assert_eq!(later(clear, [&sure; 3]), None);
 }
 
 #[test]
