@@ -140,8 +140,7 @@ const PROSE: &str = "A fleet of a thousand series: services with all signals of 
     blocks, because whatever else the machine did is not ours, and machines differ: compare within \
     the table. Not in them is what happens once an hour: a look at the next hour of each profile, \
     and at who is due for a refit. Memory is what the allocator was asked for, without the weeks \
-    of history, which lie \
-    in an archive on the disk; that is the size of its file.\n";
+    of history, which lie in an archive on the disk; that is the size of its file.\n";
 
 fn measure(fleet: &mut Fleet, blocks: usize) -> Measured {
     let series = fleet.series() * (1 + fleet.copies.len());

@@ -223,9 +223,9 @@ fn prose(options: &Options, fleets: u64, noticed: usize) -> String {
     let real = if options.data.is_some() {
         "asd servers: six production servers of 19 metrics each (zhhlee/InterFusion@8c85d511), \
          asd series: each of these metrics as a service of its own, in both directions; two weeks \
-         of history, a month live, labelled incidents left out with three hours around; of incidents that \
-         begin in them somebody says that they were right, so that they are not held against the \
-         budget."
+         of history, a month live, labelled incidents left out with three hours around; of \
+         incidents that begin in them somebody says that they were right, so that they are not \
+         held against the budget."
     } else {
         "The real sets were not at hand in this run (`--data`)."
     };

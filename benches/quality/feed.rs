@@ -83,13 +83,13 @@ fn is_true(set: &Set, alert: &Alert, block: usize) -> bool {
         && set.subjects.iter().any(|one| one.name == alert.service && one.is_excused(block))
 }
 
-fn useful(alert: &Alert) -> Feedback {
+fn useful((alert, number): (&Alert, i64)) -> Feedback {
     let (incident, verdict) = (alert.incident.clone(), Verdict::Useful);
-    Feedback { number: 0, at: alert.at, incident, verdict, cause: None }
+    Feedback { number, at: alert.at, incident, verdict, cause: None }
 }
 
-/// Lives through a whole set at a budget of notices a week. Of incidents that begin within a labelled
-/// one somebody says, once they are told, that they were right.
+/// Lives through a whole set at a budget of notices a week. Of incidents that begin within a
+/// labelled one somebody says, once they are told, that they were right.
 pub(crate) fn live(set: &Set, notices_per_week: f64) -> Lived {
     let mut engine = Engine::new(set.rules(notices_per_week), settings(set));
     let batches = Batches::new(set);
@@ -102,10 +102,8 @@ pub(crate) fn live(set: &Set, notices_per_week: f64) -> Lived {
         let told = engine.step(time_of(block), &batch).alerts;
         let opened = told.iter().filter(|alert| is_true(set, alert, block));
         lived.right.extend(opened.map(|alert| alert.incident.clone()));
-        said.extend(told.iter().filter(|alert| lived.right.contains(&alert.incident)).map(useful));
-        for (feedback, number) in said.iter_mut().zip(engine.feedback_seen() + 1..) {
-            feedback.number = number;
-        }
+        let right = told.iter().filter(|alert| lived.right.contains(&alert.incident));
+        said.extend(right.zip(engine.feedback_seen() + 1..).map(useful));
         lived.alerts.extend(told);
         if set.learn <= block {
             for subject in &set.subjects {

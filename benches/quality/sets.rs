@@ -21,8 +21,13 @@ pub(crate) struct Subject {
 impl Subject {
     /// Whether an alarm in this block is no false one.
     pub(crate) fn is_excused(&self, block: usize) -> bool {
-        self.excused.iter().any(|stretch| (stretch.0..=stretch.1).contains(&block))
+        is_within(&self.excused, block)
     }
+}
+
+/// Whether a block lies in one of these stretches, which hold their last one.
+pub(crate) fn is_within(stretches: &[(usize, usize)], block: usize) -> bool {
+    stretches.iter().any(|&(first, last)| (first..=last).contains(&block))
 }
 
 /// Services that are judged together.

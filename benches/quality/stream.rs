@@ -9,7 +9,7 @@ use grayflag::stats::robust::{mad_sigma, median};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::sets::WEEK;
+use crate::sets::{WEEK, is_within};
 
 /// Blocks of five minutes in three days: how long a drift may stay unseen.
 pub(crate) const HORIZON: usize = 864;
@@ -118,7 +118,7 @@ impl Stream {
 
     /// Whether an alarm in this block is no false one.
     pub(crate) fn is_excused(&self, block: usize) -> bool {
-        self.excused.iter().any(|range| (range.0..=range.1).contains(&block))
+        is_within(&self.excused, block)
     }
 
     /// The series with a drift that begins with block `at`, and ends after three days.

@@ -88,7 +88,8 @@ impl Surprise {
 ///
 /// A part explains the move when both are above [`SURPRISE_MIN`], it has more than
 /// [`EXCESS_SHARE_MIN`] of the excess of all parts and moved at least 2 % of the whole; where
-/// there were hardly any events before, the second z is not asked, and it must also have 60 % of all.
+/// there were hardly any events before, the second z is not asked, and it must also have 60 % of
+/// all.
 ///
 /// # Unit
 /// Standard deviations and shares. `seconds` is how long the part was watched since; levels that
@@ -211,16 +212,13 @@ fn spread(events: &[[f64; 2]], way: Way) -> f64 {
     median(&mut distances).map_or(SPREAD_MIN, |mad| (MAD_TO_SIGMA * mad).max(SPREAD_MIN))
 }
 
-fn z([f, x]: [f64; 2], (growth, spread): (f64, f64), way: Way) -> f64 {
-    let expected = growth * f;
-    let (distance, least) = match way {
-        Way::More => (x - expected, expected),
+fn z(part: [f64; 2], (growth, spread): (f64, f64), way: Way) -> f64 {
+    let least = |expected: f64| match way {
+        Way::More => expected,
         // As a doubling is to what was expected, so is what was expected to a half.
-        Way::Less => (expected - x, expected.min(x)),
+        Way::Less => expected.min(part[1]),
     };
-    // Nothing before is no proof that nothing was to be expected.
-    let chance = expected + growth * growth * f.max(0.5);
-    distance / (chance + (spread * least).powi(2) + 1.0).sqrt()
+    deviation(part, growth, |expected| (spread * least(expected)).powi(2), way)
 }
 
 /// Events of several parts together.
@@ -230,14 +228,20 @@ fn sum<'a>(parts: impl Iterator<Item = &'a [f64; 2]>) -> [f64; 2] {
 
 /// How far a surprising part is from what those that are not let expect together, beside chance
 /// alone.
-fn z_by_others([f, x]: [f64; 2], ordinary: [f64; 2], way: Way) -> f64 {
+fn z_by_others(part: [f64; 2], ordinary: [f64; 2], way: Way) -> f64 {
     let [all_f, all_x] = ordinary.map(|sum| sum + 0.5);
-    let ratio = all_x / all_f;
+    let variance = |expected: f64| expected.powi(2) * (all_x.recip() + all_f.recip());
+    deviation(part, all_x / all_f, variance, way)
+}
+
+/// How far a part is from `ratio` times its level before, in standard deviations: of chance in both
+/// counts, and of what else varies with the level that is expected.
+fn deviation([f, x]: [f64; 2], ratio: f64, more: impl Fn(f64) -> f64, way: Way) -> f64 {
     let expected = ratio * f;
     let distance = if way == Way::More { x - expected } else { expected - x };
-    let chance =
-        expected + ratio * ratio * f.max(0.5) + expected.powi(2) * (all_x.recip() + all_f.recip());
-    distance / (chance + 1.0).sqrt()
+    // Nothing before is no proof that nothing was to be expected.
+    let chance = expected + ratio * ratio * f.max(0.5);
+    distance / (chance + more(expected) + 1.0).sqrt()
 }
 
 #[cfg(test)]

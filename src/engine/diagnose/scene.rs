@@ -193,7 +193,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn moved_to(&self, tracked: &Tracked) -> Option<f64> {
         let now = tracked.events(self.load_of(tracked)).or_else(|| self.stands_at(tracked))?;
         let moved = tracked.drift.state_score().is_some_and(|score| score.abs() >= MOVED_MIN);
-        let level = self.level_of(tracked).filter(|_| moved);
+        let level = moved.then(|| self.level_of(tracked)).flatten();
         let contrary = level.filter(|[level, usual]| (level - usual) * (now - usual) < 0.0);
         Some(contrary.map_or(now, |[level, _]| level))
     }

@@ -139,9 +139,7 @@ impl Incident {
     /// Whether a clear cause was told that blames one tenant, peer or version: no answer can tell
     /// more.
     fn is_narrowed(&self) -> bool {
-        let told = self.named();
-        let lead = self.diagnosis.causes.first().filter(|lead| Some(lead.id.as_str()) == told);
-        lead.is_some_and(|lead| lead.culprit.is_narrowed())
+        self.lead().is_some_and(|lead| lead.culprit.is_narrowed())
     }
 
     /// Whether a clear cause was told and everything may be red by now: what it looks like then is
@@ -155,6 +153,12 @@ impl Incident {
         self.told.as_ref()?.cause.as_deref().filter(|cause| *cause != UNEXPLAINED)
     }
 
+    /// The same as it was named, while it leads.
+    fn lead(&self) -> Option<&NamedCause> {
+        let told = self.named()?;
+        self.diagnosis.causes.first().filter(|lead| lead.id == told)
+    }
+
     /// Whether everything may be red by now.
     fn is_late(&self, now: Timestamp) -> bool {
         now - self.sought > NAMING_TIME
@@ -163,17 +167,15 @@ impl Incident {
     /// The service in which trouble began when a clear cause was told that lies in it. That it waits
     /// for another, or is waited for, is no such cause: it does not say why.
     pub fn explained_at(&self) -> Option<&str> {
-        let told = self.named()?;
-        let lead = self.diagnosis.causes.first().filter(|lead| lead.id == told)?;
-        lead.culprit.dependency().is_none().then_some(&self.diagnosis.trace.root)
+        let dependency = self.lead()?.culprit.dependency();
+        dependency.is_none().then_some(&self.diagnosis.trace.root)
     }
 
     /// How probable the cause that was told was when everything may have been red: what explains
     /// the service in which the trouble began gives way only to what is far more certain.
     fn late_probability(&self, now: Timestamp) -> Option<f64> {
         let explained = self.is_late(now) && self.explained_at().is_some();
-        let lead = self.diagnosis.causes.first().filter(|_| explained);
-        lead.map(|lead| lead.probability)
+        self.lead().filter(|_| explained).map(|lead| lead.probability)
     }
 
     /// Whether a new leader can tell more than the cause that was told. Whom the others wait for is
