@@ -134,16 +134,16 @@ fn judge_seed(seed: u64, options: &Options) -> Vec<Judged> {
         while fleet.lab.now() < at + info.fault.delay() + NAMED_WITHIN {
             let now = fleet.tick();
             if (now - at).as_secs() % LOOK_EVERY.as_secs() == 0 {
-                looks.extend(look(info, &fleet));
+                looks.extend(look(seed, info, &fleet));
             }
         }
-        conclude((info, kind), &fleet, looks)
+        conclude((seed, info, kind), &fleet, looks)
     };
     scenarios().into_iter().filter(|(info, _)| options.wants(info.id)).map(one).collect()
 }
 
 /// What evidence looks like now in the open incidents about a fault.
-fn look(info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
+fn look(seed: u64, info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
     let truth = fleet.lab.truth()[0];
     let open = fleet.engine.incidents().iter();
     let about =
@@ -156,7 +156,7 @@ fn look(info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
             });
             let minutes = (fleet.lab.now() - incident.opened).as_secs() / 60;
             json!({
-                "scenario": info.id, "cause": truth.cause, "incident": incident.id,
+                "seed": seed, "scenario": info.id, "cause": truth.cause, "incident": incident.id,
                 "minutes": minutes, "looks": looks.collect::<Vec<_>>(),
             })
             .to_string()
@@ -165,25 +165,26 @@ fn look(info: &FaultInfo, fleet: &Fleet) -> Vec<String> {
 }
 
 /// What one message said, to be held against what evidence was seen.
-fn verdict(info: &FaultInfo, truth: Truth, alert: &Alert) -> String {
+fn verdict(seed: u64, info: &FaultInfo, truth: Truth, alert: &Alert) -> String {
     let minutes = (alert.at - truth.onset).as_secs() / 60;
     let causes = alert.causes.iter().map(|cause| {
         let labels = &cause.culprit.labels;
         json!({
             "id": cause.id, "probability": cause.probability, "service": cause.culprit.service,
             "labels": labels, "for": cause.evidence_for, "against": cause.against,
+            "unknown": cause.unknown,
         })
     });
     json!({
-        "scenario": info.id, "cause": truth.cause, "told": format!("{:?}", alert.state),
-        "incident": alert.incident, "title": alert.title, "services": alert.services,
+        "seed": seed, "scenario": info.id, "cause": truth.cause,
+        "told": format!("{:?}", alert.state), "incident": alert.incident, "title": alert.title, "services": alert.services,
         "after": minutes, "causes": causes.collect::<Vec<_>>(),
     })
     .to_string()
 }
 
 fn conclude(
-    (info, kind): (&'static FaultInfo, Kind),
+    (seed, info, kind): (u64, &'static FaultInfo, Kind),
     fleet: &Fleet,
     mut looks: Vec<String>,
 ) -> Judged {
@@ -191,7 +192,7 @@ fn conclude(
     let until = truth.noticed.unwrap_or(truth.onset + NAMED_WITHIN);
     let told = about(&truth, &fleet.alerts).filter(|alert| alert.at <= until);
     let told: Vec<&Alert> = told.collect();
-    looks.extend(told.iter().map(|alert| verdict(info, truth, alert)));
+    looks.extend(told.iter().map(|alert| verdict(seed, info, truth, alert)));
     let lead = |alert: &&Alert| alert.causes.first().map(|cause| cause.id.clone());
     Judged {
         info,

@@ -20,6 +20,9 @@ pub const SCORE_CLIP: f64 = 8.0;
 /// two events.
 const EVENTS_MIN: f64 = 2.5;
 
+/// A burst is over within so many blocks.
+const BURST_BLOCKS: f64 = 2.0;
+
 /// Spreads are not trusted below this: counts that are nearly always zero have none.
 pub const COUNT_SD_FLOOR: f64 = 0.5;
 
@@ -90,6 +93,17 @@ impl CountBank {
         let log_term = if k > 0.0 { k * (k / u).ln() } else { 0.0 };
         // Rounding can take the bracket below zero where k is close to u.
         (2.0 * (log_term - (k - u))).max(0.0).sqrt().copysign(k - u)
+    }
+
+    /// Whether scale `j` remembers more events beyond those expected than [`BURST_BLOCKS`] blocks
+    /// could have brought: what comes in bursts does not come for long.
+    pub fn lasts(&self, j: usize) -> bool {
+        let (Some(&k), Some(&u), Some(&weight)) = (self.k.get(j), self.u.get(j), WEIGHTS.get(j))
+        else {
+            return false;
+        };
+        let mu = u * weight;
+        k - u > BURST_BLOCKS * (cap(mu) - mu)
     }
 
     /// Events seen and expected per block, as averaged at scale `j`; zeros for no such scale.

@@ -119,6 +119,7 @@ impl Drift {
         let z = residual.standard(sds[0]);
         let level = match residual {
             Residual::Level(_) => {
+                self.counts = None;
                 let (slow, level) = (self.bank.slow(), self.bank.difference(SCALES - 1));
                 self.bank.update(believed(z, self.residual.map_or(f64::NAN, f64::from)));
                 if self.held {
@@ -201,6 +202,15 @@ impl Drift {
     pub fn state_score(&self) -> Option<f64> {
         let scores = self.scores(Worse::Up)?;
         scores[..SCALES - 1].iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))
+    }
+
+    /// The same where events are counted, over an hour and two, as far as these know of more than a
+    /// burst; zero where they do not. None where levels are measured.
+    pub fn lasting_score(&self) -> Option<f64> {
+        let counts = self.counts.as_ref()?;
+        let scores = self.scores(Worse::Up)?;
+        let scales = (HOUR..SCALES - 1).filter(|&scale| counts.bank.lasts(scale));
+        scales.map(|scale| scores[scale]).max_by(f64::total_cmp).or(Some(0.0))
     }
 
     /// How far the level has moved at a scale, in standard units of a block.
@@ -319,5 +329,31 @@ mod tests {
         assert_eq!(stepped.onset(Direction::Up).map(|onset| onset.at), Some(2016 + 144 + 1));
         let crept = stood(&[(0.0, 2016), (2.5, 144), (6.0, 4)]);
         assert_eq!(crept.onset(Direction::Up).map(|onset| onset.at), Some(2017));
+    }
+
+    #[test]
+    fn only_events_that_come_for_longer_than_a_burst_last() {
+        let counted = |blocks: &[f64]| {
+            let mut drift = Drift::default();
+            for (block, &events) in (1..).zip(blocks) {
+                let count = Residual::Count { value: events, events, expected: 0.5 };
+                drift.update(block, Some(count), &[1.0; SCALES]);
+            }
+            drift.lasting_score().unwrap()
+        };
+        let quiet = [0.5; 288];
+        assert!(counted(&[&quiet[..], &[40.0, 40.0]].concat()) < 1.0, "however large");
+        assert!(counted(&[&quiet[..], &[6.0; 8]].concat()) > 4.0);
+        assert!(stood(&[(9.0, 288)]).lasting_score().is_none(), "levels are no events");
+    }
+
+    #[test]
+    fn a_series_that_becomes_a_level_forgets_its_events() {
+        let mut drift = Drift::default();
+        let count = Residual::Count { value: 1.0, events: 1.0, expected: 0.5 };
+        drift.update(1, Some(count), &[1.0; SCALES]);
+        assert!(drift.counts_events());
+        drift.update(2, Some(Residual::Level(0.0)), &[1.0; SCALES]);
+        assert!(!drift.counts_events());
     }
 }

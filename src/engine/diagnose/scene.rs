@@ -153,7 +153,7 @@ impl<'a> Scene<'a> {
         tracked.baseline.as_ref()?;
         let score = tracked.drift.state_score()?;
         // Events come in bursts: a burst of a few is far from chance and no fact about the level.
-        let sure = score.abs() >= SURE_MIN && !tracked.drift.counts_events();
+        let sure = tracked.drift.lasting_score().unwrap_or(score.abs()) >= SURE_MIN;
         let faint = score.abs() >= MOVED_MIN && !sure;
         // Hardly significant, and smaller than anybody cares about: not known.
         let small = faint && !self.matters(tracked);
