@@ -180,12 +180,13 @@ fn seen(case: &Case<'_>, sight: &Sight) -> Happened {
     let unit = signal.unit.as_deref();
     let [now, usual] = [signal.now, signal.expected].map(|value| format::optional(value, unit));
     let words = format!(
-        "{} {}{} goes {}, since {}: {now}, usually {usual}",
+        "{} {}{} goes {}, since {}: {now}, {} {usual}",
         signal.service,
         signal.signal,
         labels(&signal.labels),
         signal.direction,
         format::clock(signal.onset, case.at, case.zone),
+        signal.against(),
     );
     Happened { at: sight.at, kind: Kind::Signal, words, origin: Origin::Replay }
 }

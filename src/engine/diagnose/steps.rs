@@ -128,7 +128,7 @@ fn facts(scene: &Scene<'_>, (service, culprit): (&str, &Culprit)) -> Facts {
         signals: loudest.iter().take(SIGNALS_MAX).map(|one| moved(scene, one)).collect(),
         changes: changes(scene),
         services: scene.members.iter().cloned().collect(),
-        peer: odd_peer(scene),
+        peer: odd_peer(scene, culprit),
         roles,
         levels,
         queries,
@@ -321,9 +321,12 @@ fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static 
     splits
 }
 
-/// The peer of the root that is apart from its siblings; empty where none is.
-fn odd_peer(scene: &Scene<'_>) -> String {
+/// The peer of the root that is apart from its siblings, the one to blame where one is; empty where
+/// none is apart.
+fn odd_peer(scene: &Scene<'_>, culprit: &Culprit) -> String {
     let moved = scene.findings.iter().map(|finding| &scene.tracks.all[finding.place]);
-    let mut of_root = moved.filter(|tracked| tracked.series.service == scene.root);
-    of_root.find_map(Tracked::farthest).map(|odd| odd.peer.clone()).unwrap_or_default()
+    let of_root = moved.filter(|tracked| tracked.series.service == scene.root);
+    let odd: Vec<&String> = of_root.filter_map(Tracked::farthest).map(|odd| &odd.peer).collect();
+    let blamed = odd.iter().find(|peer| culprit.labels.values().any(|value| value == **peer));
+    blamed.or(odd.first()).map(|peer| (*peer).clone()).unwrap_or_default()
 }

@@ -25,6 +25,8 @@ pub struct Signal {
     pub now: String,
     /// What was expected.
     pub expected: String,
+    /// Whose that is: `usually`, or `the others` of a peer that is apart.
+    pub against: String,
     /// When it began to move.
     pub onset: String,
     /// How often a normal day would show this.
@@ -54,7 +56,6 @@ pub(super) fn signals(moved: &[&MovedSignal], clock: impl Fn(Timestamp) -> Strin
 fn signal(signal: &MovedSignal, onset: String) -> Signal {
     let values = [signal.now, signal.expected];
     let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
-    let others = if signal.peer.is_some() { " (the others)" } else { "" };
     Signal {
         name: clean(&format!("{} {}", signal.service, signal.subject())),
         service: clean(&signal.service),
@@ -62,7 +63,8 @@ fn signal(signal: &MovedSignal, onset: String) -> Signal {
         labels: clean(&label_text(signal.labels.iter())),
         direction: clean(&signal.direction),
         now: clean(&now),
-        expected: clean(&format!("{expected}{others}")),
+        expected: clean(&expected),
+        against: signal.against().to_owned(),
         onset,
         chance: format::chance(signal.p_value),
         trend: String::new(),
