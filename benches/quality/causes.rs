@@ -177,8 +177,8 @@ fn verdict(seed: u64, info: &FaultInfo, truth: Truth, alert: &Alert) -> String {
     });
     json!({
         "seed": seed, "scenario": info.id, "cause": truth.cause,
-        "told": format!("{:?}", alert.state), "incident": alert.incident, "title": alert.title, "services": alert.services,
-        "after": minutes, "causes": causes.collect::<Vec<_>>(),
+        "told": format!("{:?}", alert.state), "incident": alert.incident, "title": alert.title,
+        "services": alert.services, "after": minutes, "causes": causes.collect::<Vec<_>>(),
     })
     .to_string()
 }

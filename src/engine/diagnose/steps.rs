@@ -326,7 +326,7 @@ fn splits(scene: &Scene<'_>, (label, value): (&str, &str)) -> BTreeMap<&'static 
 fn odd_peer(scene: &Scene<'_>, culprit: &Culprit) -> String {
     let moved = scene.findings.iter().map(|finding| &scene.tracks.all[finding.place]);
     let of_root = moved.filter(|tracked| tracked.series.service == scene.root);
-    let odd: Vec<&String> = of_root.filter_map(Tracked::farthest).map(|odd| &odd.peer).collect();
-    let blamed = odd.iter().find(|peer| culprit.labels.values().any(|value| value == **peer));
-    blamed.or(odd.first()).map(|peer| (*peer).clone()).unwrap_or_default()
+    let odd = of_root.filter_map(Tracked::farthest).map(|odd| &odd.peer);
+    let is_blamed = |peer: &String| culprit.labels.values().any(|value| value == peer);
+    odd.min_by_key(|peer| !is_blamed(peer)).cloned().unwrap_or_default()
 }
