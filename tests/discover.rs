@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "other tests need more of it")]
 mod bad_backend;
 
+use std::process::{Command, Stdio};
+
 use bad_backend::{Answer, BadBackend};
 use grayflag::discover::{Found, discover};
 use grayflag::source::{Config, Prometheus};
@@ -42,4 +44,21 @@ async fn a_backend_that_refuses_helper_queries_is_looked_at_all_the_same() {
     assert!(asked.clone().count() > 0, "{istio:?}");
     assert!(asked.clone().all(|one| Some(one.nameless) == one.rows));
     assert!(!istio.fits, "no row says which service it is about");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_no_further_gets_the_files_all_the_same() {
+    let backend = BadBackend::start(Answer::Good).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grayflag"));
+    command.args(["discover", "--url", &backend.url(), "--write"]).arg(folder.path());
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    });
+    let output = ended.await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("wrote "), "{said}");
+    assert!(folder.path().join("grayflag.toml").exists(), "{said}");
 }

@@ -64,19 +64,20 @@ pub async fn run(
     let found = discover(&source, clock::now(), |done| progress.reach(done)).await;
     progress.end();
     let found = found.map_err(Failure::of)?;
-    match args.format {
-        Format::Json => {
-            serde_json::to_writer(&mut *out, &found).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
-        Format::Text => text(&found, out)?,
-    }
+    // Before anything is printed: whoever reads may stop early (`| head`), and wants the files.
     if let Some(folder) = &args.write {
         let files = write(&found, folder).map_err(Failure::of)?;
         let mut err = io::stderr().lock();
         for path in files {
             writeln!(err, "wrote {}", path.display())?;
         }
+    }
+    match args.format {
+        Format::Json => {
+            serde_json::to_writer(&mut *out, &found).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Text => text(&found, out)?,
     }
     Ok(())
 }
