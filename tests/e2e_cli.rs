@@ -83,9 +83,14 @@ fn replay_refuses_what_it_cannot_do() {
         (vec!["--from", early, "--to", late, "--format", "xml"], "xml"),
         (vec!["--from", early, "--to", late, "--scores", "/nowhere/x.csv"], "/nowhere/x.csv"),
         (vec!["--from", early, "--to", late], "cannot connect"),
+        // Understood: what cannot be done is what comes after.
+        (vec!["--from", early, "--to", "now"], "cannot connect"),
+        (vec!["--from", "now", "--to", "now"], "cannot connect"),
     ] {
         refused(&home.command("replay").args(args).output().unwrap(), part);
     }
+    let review = home.command("retro").args(["--at", "now"]).output().unwrap();
+    refused(&review, "cannot connect");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::instant::instant;
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::digest::{Standing, gather, time_before};
@@ -26,7 +27,7 @@ pub struct DigestArgs {
     #[arg(long)]
     weekly: bool,
     /// The end of its time; now unless told otherwise
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Form::Text)]

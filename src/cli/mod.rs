@@ -11,6 +11,7 @@ mod failure;
 pub mod feedback;
 mod generated;
 pub mod healthy;
+mod instant;
 mod logging;
 pub mod outbox;
 pub mod progress;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use super::instant::instant;
 use super::progress::Progress;
 use super::{Failure, truths};
 use crate::clock;
@@ -46,8 +47,8 @@ Exit status: 0 written, 2 could not be done.";
 /// Options of `grayflag retro`.
 #[derive(Debug, Args)]
 pub struct RetroArgs {
-    /// An instant of the incident (RFC 3339 or Unix seconds)
-    #[arg(long, value_name = "TIME")]
+    /// An instant of the incident (RFC 3339, Unix seconds or `now`)
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Timestamp,
     /// The service that it is about; else what was under way, or strongest
     #[arg(long, value_name = "NAME")]
@@ -59,7 +60,7 @@ pub struct RetroArgs {
     #[arg(long, value_name = "DURATION", default_value = "6h")]
     after: Span,
     /// When users noticed, if that is known
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     noticed: Option<Timestamp>,
     /// What really happened: says when users noticed
     #[arg(long, value_name = "FILE")]
@@ -92,7 +93,8 @@ pub async fn run(
     stop: CancellationToken,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let [from, to] = window(&config, &args)?;
+    let now = clock::now();
+    let [from, to] = window(&config, &args, now)?;
     // Before hours of replay: what is wrong with it is told at once.
     let truths = args.incidents.as_deref().map(|path| truths::load(path, &config.rules));
     let truths = truths.transpose()?;
@@ -132,8 +134,7 @@ pub async fn run(
 }
 
 /// What is replayed: no longer than the data is there.
-fn window(config: &Config, args: &RetroArgs) -> Result<[Timestamp; 2], Failure> {
-    let now = clock::now() - config.poll.settle;
+fn window(config: &Config, args: &RetroArgs, now: Timestamp) -> Result<[Timestamp; 2], Failure> {
     if args.at > now {
         let at = args.at;
         return Err(Failure::could_not(format!(
@@ -148,7 +149,7 @@ fn window(config: &Config, args: &RetroArgs) -> Result<[Timestamp; 2], Failure> 
              replay` looks at longer times"
         )));
     }
-    Ok([args.at - args.before, (args.at + args.after).min(now)])
+    Ok([args.at - args.before, (args.at + args.after).min(now - config.poll.settle)])
 }
 
 /// The state file, if there is one.

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Failure;
+use super::instant::instant;
 use super::silence::{MatchArgs, severity};
 use super::table::write_table;
 use crate::clock;
@@ -36,7 +37,7 @@ pub struct RoutesArgs {
     #[command(flatten)]
     matching: MatchArgs,
     /// When it is decided; now without it, or the alert's own time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
     /// The newest alert of an incident of the state file, as `grayflag incidents` lists them
     #[arg(long, value_name = "ID", conflicts_with_all = ["severity", "service", "owner", "cause", "signal", "label", "file"])]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::instant::instant;
 use super::logging::{self, LogFormat};
 use super::{Failure, load_recorded};
 use crate::clock::Clock;
@@ -16,10 +17,10 @@ use crate::time::Timestamp;
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Live through the past from here, as fast as the backend answers, instead of now
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     rehearse: Option<Timestamp>,
     /// Stop after this tick, once everything is delivered
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Option<Timestamp>,
     /// What to log: a level, or a list such as `info,grayflag::source=debug`; `log.filter` of the
     /// configuration unless told here

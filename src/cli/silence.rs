@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
 use super::Failure;
+use super::instant::instant;
 use super::table::write_table;
 use crate::clock;
 use crate::config::Config;
@@ -51,10 +52,10 @@ pub struct AddArgs {
     #[arg(long = "for", value_name = "DURATION", required_unless_present = "until")]
     lasts: Option<Span>,
     /// Until when
-    #[arg(long, value_name = "TIME", conflicts_with = "lasts")]
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "lasts")]
     until: Option<Timestamp>,
     /// From when on; now without it
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<Timestamp>,
     /// Why
     #[arg(long, value_name = "TEXT")]

@@ -9,8 +9,9 @@ use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::instant::instant;
 use super::progress::Progress;
-use super::replay::{CacheArgs, Past, Replayed, check_range};
+use super::replay::{CacheArgs, Past, Replayed, settled_range};
 use super::table::write_table;
 use super::{Failure, truths};
 use crate::config::Config;
@@ -43,11 +44,11 @@ pub struct TuneArgs {
     /// What really happened (incidents.toml)
     #[arg(long, value_name = "FILE")]
     incidents: PathBuf,
-    /// First instant that may alert (RFC 3339 or Unix seconds)
-    #[arg(long, value_name = "TIME")]
+    /// First instant that may alert (RFC 3339, Unix seconds or `now`)
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Timestamp,
-    /// Last instant
-    #[arg(long, value_name = "TIME")]
+    /// Last instant; `now` for the newest that has settled
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Timestamp,
     /// Try changes of this signal only
     #[arg(long, value_name = "NAME")]
@@ -79,12 +80,11 @@ impl Trial {
 ///
 /// A range that is none, incidents or a backend that cannot be read, or a stop before the end.
 pub async fn run(config: Config, args: TuneArgs, stop: CancellationToken) -> Result<(), Failure> {
-    check_range(args.from, args.to)?;
+    let range = settled_range(&config, args.from, args.to)?;
     if let Some(name) = &args.signal {
         known(&config, name)?;
     }
     let truths = truths::load(&args.incidents, &config.rules)?;
-    let range = (args.from, args.to);
     if !truths.iter().any(|truth| args.from <= truth.onset && truth.onset <= args.to) {
         let from_to = format!("{} to {}", args.from, args.to);
         return Err(Failure::could_not(format!(

@@ -56,8 +56,13 @@ impl CacheArgs {
     }
 }
 
-/// Refuses a range that cannot be replayed.
-pub(in crate::cli) fn check_range(from: Timestamp, to: Timestamp) -> Result<(), Failure> {
+/// The range that is replayed: up to what live has seen, as what is newer may still come in.
+/// Refuses one that cannot be replayed.
+pub(in crate::cli) fn settled_range(
+    config: &Config,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(Timestamp, Timestamp), Failure> {
     if to < from {
         return Err(Failure::could_not(format!(
             "cannot replay from {from} to {to}: that is backwards"
@@ -69,7 +74,7 @@ pub(in crate::cli) fn check_range(from: Timestamp, to: Timestamp) -> Result<(), 
             "cannot replay to {to}: it is {now} now\nhint: `grayflag run` watches what is to come"
         )));
     }
-    Ok(())
+    Ok((from, to.min(now - config.poll.settle).max(from)))
 }
 
 /// What came of a replay.

@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::instant::instant;
 use super::progress::Progress;
 use super::{Failure, truths};
 use crate::config::Config;
@@ -23,7 +24,7 @@ use crate::time::Timestamp;
 use page::Page;
 use sink::Sink;
 
-pub(super) use drive::{CacheArgs, Past, Replayed, check_range};
+pub(super) use drive::{CacheArgs, Past, Replayed, settled_range};
 
 /// The value of the `schema` field of what `--summary` writes.
 const SUMMARY_SCHEMA: &str = "grayflag.replay/v1";
@@ -32,7 +33,7 @@ const SUMMARY_SCHEMA: &str = "grayflag.replay/v1";
 pub(super) const HELP: &str = "\
 Examples:
   grayflag replay --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z
-  grayflag replay --from 1772323200 --to 1772928000 --format jsonl --output alerts.jsonl
+  grayflag replay --from 1772323200 --to now --format jsonl --output alerts.jsonl
   grayflag replay --from … --to … --format html --output review.html --incidents incidents.toml
   grayflag replay --from … --to … --incidents incidents.toml --require 'caught>=0.9,lead>=30m'
   grayflag replay --from … --to … --against old/grayflag.toml
@@ -51,11 +52,11 @@ Exit status: 0 done, 1 a bound of --require is missed, 2 could not be done.";
 /// Options of `grayflag replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// First instant that may alert (RFC 3339 or Unix seconds)
-    #[arg(long, value_name = "TIME")]
+    /// First instant that may alert (RFC 3339, Unix seconds or `now`)
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Timestamp,
-    /// Last instant
-    #[arg(long, value_name = "TIME")]
+    /// Last instant; `now` for the newest that has settled
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Timestamp,
     /// How to tell the alerts
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -109,7 +110,7 @@ struct Summary<'a> {
 /// A range that is none, a backend that cannot be read, a file that cannot be read or written, a
 /// stop before the end, or a bound that is missed.
 pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> Result<(), Failure> {
-    check_range(args.from, args.to)?;
+    let range = settled_range(&config, args.from, args.to)?;
     let truths = match &args.incidents {
         Some(path) => truths::load(path, &config.rules)?,
         None => Vec::new(),
@@ -118,7 +119,6 @@ pub async fn run(config: Config, args: ReplayArgs, stop: CancellationToken) -> R
     let mut sink = Sink::open(&args, config.poll.timezone.clone())?;
     let mut page = (args.format == Format::Html).then(|| Page::new(&config));
     let mut progress = Progress::quiet();
-    let range = (args.from, args.to);
     let source = args.cache.source(&config)?;
     let past = Past { config: &config, source: &source, range, truths: &truths, stop: &stop };
     let replayed = Box::pin(past.replay(&mut progress, |ticked| {
