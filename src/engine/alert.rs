@@ -16,8 +16,9 @@ pub const SCHEMA: &str = "grayflag.alert/v1";
 /// A cause below this posterior is not called clear.
 pub const CLEAR_MIN: f64 = 0.5;
 
-/// How the last entry of [`NamedCause::unknown`] begins, which lists what no signal measures.
-pub const NOT_MEASURED: &str = "not measured: ";
+/// How the last entry of [`NamedCause::unknown`] begins, which lists what no signal measures; the
+/// service at which it would be measured follows, since others may well measure it.
+pub const NOT_MEASURED: &str = "not measured";
 /// The same where everything is measured, and kinds of changes are not reported.
 pub const NOT_REPORTED: &str = "not reported: ";
 

@@ -138,7 +138,7 @@ fn a_tired_reader_gets_the_strongest_reasons_and_a_machine_all() {
         for (list, side) in lists.into_iter().zip(["for", "against", "failed"]) {
             *list = many(&format!("{} {side}", cause.id));
         }
-        cause.unknown.push(format!("not measured: {} roles", cause.id));
+        cause.unknown.push(format!("not measured at shop: {} roles", cause.id));
     }
     let Message { text, html, .. } = message(&alert, alert.at);
     for shown in [text, html.unwrap()] {
@@ -154,8 +154,8 @@ fn a_tired_reader_gets_the_strongest_reasons_and_a_machine_all() {
             assert_eq!(count(&format!("{cause} {side} ")), most, "{cause} {side}");
             assert_eq!(count(&format!("{cause} {side} {most}.")), most.min(1), "strongest first");
         }
-        assert_eq!(count("not measured: slow-dependency roles"), 1);
-        assert_eq!(count("not measured: "), 1);
+        assert_eq!(count("not measured at shop: slow-dependency roles"), 1);
+        assert_eq!(count("not measured"), 1);
     }
     assert_eq!(alert.to_json().matches("bad-deploy failed").count(), 9);
 }

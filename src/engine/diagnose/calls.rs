@@ -91,7 +91,7 @@ pub(super) fn inside(scene: &Scene<'_>, view: View) -> Looked {
     let known = INSIDE.into_iter().filter_map(|role| scene.strongest(View::Inside, role));
     let strongest = known.max_by(|a, b| a.score.abs().total_cmp(&b.score.abs()));
     match strongest {
-        None => Looked::unmeasured(format!("anything inside of {}", scene.root)),
+        None => Looked::unmeasured("what happens inside"),
         Some(seen) if seen.score.abs() >= MOVED_MIN => {
             Looked::new(Some(true), movement(scene, seen.tracked, seen.score))
         }
@@ -104,7 +104,7 @@ pub(super) fn inside(scene: &Scene<'_>, view: View) -> Looked {
 
 pub(super) fn callee(scene: &Scene<'_>, view: View) -> Looked {
     let Some(seen) = scene.callee_anomalous(view) else {
-        return Looked::unmeasured(format!("what {} calls", scene.root));
+        return Looked::unmeasured("what it calls");
     };
     let text = match (view, seen) {
         (View::Outside, true) => format!("{} is in trouble of its own", scene.root),

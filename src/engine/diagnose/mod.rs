@@ -123,8 +123,8 @@ pub fn diagnose(scene: &Scene<'_>) -> Diagnosis {
         ranked.iter().filter(told).take(CAUSES_TOLD - 1).copied().collect();
     chosen.extend(ranked.iter().filter(|&&(i, _)| Some(i) == rival));
     chosen.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| tie(a.0, b.0)));
-    let causes =
-        chosen.into_iter().map(|(i, probability)| named(&suspects, i, probability)).collect();
+    let told = |(i, probability)| named((&suspects, &scene.root), i, probability);
+    let causes = chosen.into_iter().map(told).collect();
     let service = scene.subject(leading.view);
     let steps = steps::fill(&leading.cause.steps, scene, (&service, &leading.culprit));
     Diagnosis {
@@ -251,7 +251,7 @@ fn title(leading: &Suspect<'_>, root: &str) -> String {
     }
 }
 
-fn named(suspects: &[Suspect<'_>], who: usize, probability: f64) -> NamedCause {
+fn named((suspects, root): (&[Suspect<'_>], &str), who: usize, probability: f64) -> NamedCause {
     let suspect = &suspects[who];
     let sorted = |keep: fn(f64) -> bool| {
         let chosen = suspect.evidence.iter().enumerate().filter(|(_, w)| keep(w.llr));
@@ -277,6 +277,6 @@ fn named(suspects: &[Suspect<'_>], who: usize, probability: f64) -> NamedCause {
         culprit: suspect.culprit.clone(),
         evidence_for: sorted(|llr| llr > TOLD_MIN),
         against: sorted(|llr| llr < -TOLD_MIN),
-        unknown: unknown::told(&suspect.evidence),
+        unknown: unknown::told(&suspect.evidence, root),
     }
 }

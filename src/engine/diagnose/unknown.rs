@@ -4,9 +4,9 @@ use crate::engine::alert::{NOT_MEASURED, NOT_REPORTED};
 use crate::engine::diagnose::evidence::Gap;
 use crate::engine::diagnose::weights::Weighed;
 
-/// Failed look-ups one by one, then all blind spots in one entry. Questions that do not arise are
-/// left out.
-pub(super) fn told(evidence: &[Weighed]) -> Vec<String> {
+/// Failed look-ups one by one, then all blind spots in one entry, those of signals with the service
+/// in which the trouble begins. Questions that do not arise are left out.
+pub(super) fn told(evidence: &[Weighed], root: &str) -> Vec<String> {
     let of_gap = |gap: Option<Gap>| {
         let mut texts: Vec<&str> = Vec::new();
         for weighed in evidence.iter().filter(|w| w.seen.is_none() && w.gap == gap) {
@@ -17,7 +17,8 @@ pub(super) fn told(evidence: &[Weighed]) -> Vec<String> {
         texts
     };
     let mut lines: Vec<String> = of_gap(None).into_iter().map(str::to_owned).collect();
-    let blind: Vec<String> = [(Gap::Unmeasured, NOT_MEASURED), (Gap::Unreported, NOT_REPORTED)]
+    let unmeasured = format!("{NOT_MEASURED} at {root}: ");
+    let blind: Vec<String> = [(Gap::Unmeasured, &*unmeasured), (Gap::Unreported, NOT_REPORTED)]
         .into_iter()
         .map(|(gap, head)| (of_gap(Some(gap)).join(", "), head))
         .filter(|(names, _)| !names.is_empty())
@@ -39,7 +40,7 @@ mod tests {
         let rule = Evidence { see: See::TrafficExplains, likely: 0.8, otherwise: 0.2 };
         let weighed: Vec<Weighed> =
             looked.iter().map(|looked| Weighed::new(&rule, looked)).collect();
-        told(&weighed)
+        told(&weighed, "web")
     }
 
     #[test]
@@ -55,7 +56,7 @@ mod tests {
             failed("latency of web is silent"),
             Looked::new(Some(true), "traffic rose".to_owned()),
         ]);
-        let blind = "not measured: retries, throttled; not reported: maintenance";
+        let blind = "not measured at web: retries, throttled; not reported: maintenance";
         assert_eq!(told, ["latency of web is silent", blind]);
         assert_eq!(lines(&[Looked::unreported("scaling")]), ["not reported: scaling"]);
         assert!(lines(&[Looked::idle()]).is_empty());
