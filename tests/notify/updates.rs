@@ -1,7 +1,8 @@
 //! What a message tells first, and what to those who were told before.
 
-use grayflag::engine::alert::{Alert, NearChange, Severity, State};
+use grayflag::engine::alert::{Alert, NamedCause, NearChange, Severity, State};
 use grayflag::notify::message::Message;
+use grayflag::notify::templates::BUILT_IN;
 use grayflag::notify::view::View;
 use grayflag::time::Span;
 
@@ -63,6 +64,36 @@ fn that_others_wait_for_the_culprit_is_no_other_cause() {
     // Where it is the leading cause that others wait, the next may be about the same calls.
     alert.causes[0].culprit.labels = alert.causes[1].culprit.labels.clone();
     assert!(View::new(&alert, alert.at).rival.unwrap().contains("waiting"));
+}
+
+#[test]
+fn whoever_reads_only_the_newest_message_learns_what_else_it_could_be() {
+    let unexplained = |cause: &NamedCause| NamedCause {
+        id: "unexplained-drift".to_owned(),
+        probability: 0.1,
+        ..cause.clone()
+    };
+    for name in ["updated", "resolved"] {
+        let mut alert = sample(name);
+        let other = unexplained(&alert.causes[1]);
+        alert.causes.insert(1, other);
+        for (of_lead, of_next, told) in [
+            (0.7, 0.18, "18% bad deploy"),
+            (0.88, 0.02, "2% bad deploy"),
+            (0.97, 0.004, "bad deploy"),
+        ] {
+            (alert.causes[0].probability, alert.causes[2].probability) = (of_lead, of_next);
+            let Message { text, html, .. } = message(&alert, alert.at);
+            assert_eq!(text.matches(told).count(), 1, "{of_lead} {text}");
+            assert_eq!(html.unwrap().matches(told).count(), 1, "{of_lead}");
+        }
+    }
+    for chat in ["chat.slack", "chat.md", "chat.telegram", "chat.teams", "chat.txt"] {
+        let source = BUILT_IN.iter().find(|(name, _)| *name == chat).unwrap().1;
+        for part in ["for cause in a.causes[1:3]", "or: {{ a.rival }}"] {
+            assert!(source.contains(part), "{chat}: {part}");
+        }
+    }
 }
 
 #[test]

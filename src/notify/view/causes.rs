@@ -52,11 +52,14 @@ struct Reasons {
 pub(super) fn causes(alert: &Alert) -> Vec<Cause> {
     let causes = &alert.causes;
     let told = std::iter::once(LEADING).chain(std::iter::repeat(OTHER));
-    let sure = is_sure(causes);
-    let worth =
-        |(place, c): &(usize, &NamedCause)| *place == 0 || (c.probability >= OTHER_MIN && !sure);
-    let worth = causes.iter().enumerate().filter(worth).take(LIST_MAX);
-    worth.zip(told).map(|((_, c), told)| cause(c, &alert.service, told)).collect()
+    let listed = |(place, c): &(usize, &NamedCause)| *place == 0 || is_listed(causes, c);
+    let listed = causes.iter().enumerate().filter(listed).take(LIST_MAX);
+    listed.zip(told).map(|((_, c), told)| cause(c, &alert.service, told)).collect()
+}
+
+/// Whether a cause that does not lead is told with its reasons.
+fn is_listed(causes: &[NamedCause], other: &NamedCause) -> bool {
+    !is_sure(causes) && other.probability >= OTHER_MIN
 }
 
 /// Whether the first cause leaves so little to others that one line about them is enough.
@@ -64,14 +67,17 @@ fn is_sure(causes: &[NamedCause]) -> bool {
     causes.first().is_some_and(|c| c.id != UNEXPLAINED && c.probability > SURE_MIN)
 }
 
-/// The next best known cause of one that is sure, with what speaks against it the most.
+/// The next best known cause beside a known one that leads, with what speaks against it the most,
+/// where it is not among those that are told with their reasons: whoever opens one message of an
+/// incident, be it the last, learns what else it could be.
 pub(super) fn rival(alert: &Alert) -> Option<String> {
     let causes = &alert.causes;
-    let lead = causes.first().filter(|_| is_sure(causes))?;
+    let lead = causes.first().filter(|lead| lead.id != UNEXPLAINED)?;
     // That others wait for what is to blame is no other cause.
     let restates = |cause: &&NamedCause| lead.culprit.is_restated_by(&cause.culprit);
     let others = causes.iter().skip(1).filter(|cause| cause.id != UNEXPLAINED);
-    let next = others.clone().find(|c| !restates(c)).or(others.clone().next())?;
+    let next = others.clone().find(|c| !restates(c)).or(others.clone().next());
+    let next = next.filter(|next| !is_listed(causes, next))?;
     let told = cause(next, &alert.service, OTHER);
     let against = match told.against.first().or(told.unexplained.as_ref()) {
         Some(against) => format!("against it: {against}"),

@@ -80,8 +80,8 @@ pub struct View {
     pub clear: bool,
     /// Causes considered, most probable first.
     pub causes: Vec<Cause>,
-    /// What else it could be, and what speaks against that, where the first cause is so probable
-    /// that no other is among `causes`.
+    /// What else it could be, and what speaks against that, where the next best of the known causes
+    /// is too improbable to be among `causes`.
     pub rival: Option<String>,
     /// When the numbers of causes were taken, where that is before `at`.
     pub named_at: Option<String>,

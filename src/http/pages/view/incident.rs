@@ -75,6 +75,8 @@ pub(in crate::http::pages) struct IncidentView {
     held: Vec<String>,
     clear: bool,
     causes: Vec<Cause>,
+    /// What else it could be, where that is not among `causes`.
+    rival: Option<String>,
     /// What the leading cause is, for who never met it.
     explain: Option<String>,
     changes: Vec<String>,
@@ -178,6 +180,7 @@ pub(in crate::http::pages) fn incident(
         held: held.iter().map(|held| held_text(held, reader)).collect(),
         clear: view.clear,
         causes: view.causes,
+        rival: view.rival,
         explain: explain(alert, facts),
         changes: changes(alert, reader),
         breakdown: view.breakdown,
