@@ -94,7 +94,7 @@ pub struct Alert {
     pub signals: Vec<MovedSignal>,
     /// Changes near the onset, in order of time.
     pub changes: Vec<NearChange>,
-    /// When it crosses its limit or objective, where that can be estimated.
+    /// When it crosses its limit or objective, where that can be told well enough to act on.
     pub forecast: Option<Forecast>,
     /// Label values that explain it.
     pub breakdown: Vec<BreakdownValue>,
