@@ -218,3 +218,28 @@ async fn before_the_first_tick_there_is_nothing_and_no_trouble() {
         assert_eq!((&list["at"], &list["next"]), (&Value::Null, &Value::Null));
     }
 }
+
+#[tokio::test]
+async fn the_page_of_an_incident_tells_what_is_now_beside_what_was_told() {
+    let served = Served::start(|_| {}).await;
+    let mut latency = series("checkout", "http-latency-p99", Role::Latency, NOW);
+    latency.series =
+        Arc::new(Series::new("http-latency-p99", "checkout", None, None, Labels::new()));
+    (latency.value, latency.usual) = (Some(10.0), Some([0.2, 0.31, 0.4]));
+    let services = vec![service("checkout", &[], vec![latency])];
+    served.stage.show(Overview { at: Some(NOW), services, ..Overview::default() });
+    // The engine is busy all the while: it answers no question.
+    let served = served.with_incidents().await;
+    let page = async |incident: &str| {
+        let request = served.request(Method::GET, &format!("/incidents/{incident}"));
+        let answer = served.client.execute(request.build().unwrap()).await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let open = page(OPEN).await;
+    assert!(open.contains("<dd>checkout http-latency-p99 10 s (usual 0.31 s)</dd>"), "{open}");
+    for cell in ["data-label=\"Now\">10 s<", "data-label=\"When told\">▲ 420 ms<"] {
+        assert!(open.contains(cell), "{cell} {open}");
+    }
+    let over = page(OVER).await;
+    assert!(!over.contains(">Now<") && !over.contains("data-label=\"Now\""), "{over}");
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::view::Reader;
 use super::view::incident::{Known, incident};
 use super::view::service::range_of;
-use super::view::signals::{range, values_now};
+use super::view::signals::{Newest, range};
 use super::{Asked, asked, or_trouble, read, show};
 use crate::engine::Engine;
 use crate::engine::alert::{Alert, State as Stands};
@@ -127,8 +127,8 @@ pub(super) fn incident_id(id: Result<Path<String>, PathRejection>) -> Result<Str
     id.map(|Path(id)| id).map_err(wrong)
 }
 
-/// Everything that is known of an incident. What goes on is drawn as it is now, if the engine
-/// answers; what is over, as its signals were told last: the word about its end has none.
+/// Everything that is known of an incident. What goes on is told as it is now, and drawn so if the
+/// engine answers; what is over, as its signals were told last: the word about its end has none.
 async fn known(api: &Api, id: String, part: Part) -> Result<Known, Refusal> {
     let mut known = read(api, move |store| {
         let whole = store.incident(&id)?;
@@ -140,17 +140,18 @@ async fn known(api: &Api, id: String, part: Part) -> Result<Known, Refusal> {
             done: store.done_steps(&id)?,
             told: store.last_with_signals(&id)?,
             chart: store.last_chart(&id)?,
-            now: Vec::new(),
+            newest: Newest::default(),
             alerts,
             whole,
         })
     })
     .await?;
     if known.whole.alert.state != Stands::Resolved {
+        known.newest.overview = api.live.overview();
         let alert = known.told.as_ref().unwrap_or(&known.whole.alert).clone();
         let now = api.live.ask(move |engine| draw(engine, &alert, part)).await;
         if let Some(now) = now.filter(|chart| !chart.panels.is_empty()) {
-            known.now = values_now(&now);
+            known.newest.chart = now.clone();
             known.chart = Some(now);
         }
     }

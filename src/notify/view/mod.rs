@@ -19,8 +19,8 @@ use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
 use changes::{changed, names, undone};
-pub use signals::Signal;
-use signals::{is_felt, signals, silences, split};
+pub use signals::{Signal, is_felt};
+use signals::{signals, silences, split};
 
 /// Later than this after its tick, a message says so.
 const LATE_AFTER: Span = Span::from_mins(5);

@@ -44,7 +44,7 @@ pub(super) fn split(signals: &[MovedSignal]) -> (Vec<&MovedSignal>, Vec<&MovedSi
 }
 
 /// Whether somebody who waits for the service feels a signal.
-pub(super) fn is_felt(signal: &MovedSignal) -> bool {
+pub fn is_felt(signal: &MovedSignal) -> bool {
     FELT.iter().any(|role| role.name() == signal.role)
 }
 

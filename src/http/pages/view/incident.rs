@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::service::ranges;
-use super::signals::MovedRow;
+use super::signals::{MovedRow, Newest, values_now};
 use super::steps::{StepList, steps};
 use super::timeline::{Course, Event, timeline};
 use super::{Choice, Link, Reader, When, incident_url, lasted};
@@ -36,8 +36,8 @@ pub(in crate::http::pages) struct Known {
     /// The newest alert that tells of signals: once it is over, another than the newest.
     pub(in crate::http::pages) told: Option<Alert>,
     pub(in crate::http::pages) chart: Option<Chart>,
-    /// What the signals show now, while it goes on and the engine answers.
-    pub(in crate::http::pages) now: Vec<String>,
+    /// How it stands at the newest tick, while it goes on.
+    pub(in crate::http::pages) newest: Newest,
 }
 
 /// An incident.
@@ -135,7 +135,7 @@ pub(in crate::http::pages) fn incident(
     facts: &Facts,
     reader: Reader<'_>,
 ) -> IncidentView {
-    let Known { whole, alerts, sent, unsent, held, done, told, chart, now } = known;
+    let Known { whole, alerts, sent, unsent, held, done, told, chart, newest } = known;
     let alert = &whole.alert;
     let moving = told.as_ref().unwrap_or(alert);
     let view = View::in_zone(alert, reader.now, reader.zone);
@@ -154,7 +154,7 @@ pub(in crate::http::pages) fn incident(
     let drawn = chart.as_ref().unwrap_or(&empty);
     let moved: Vec<_> =
         moving.signals.iter().filter(|signal| signal.direction != "silent").collect();
-    let row = |signal| MovedRow::new(signal, drawn, facts, (reader, moving.at));
+    let row = |signal| MovedRow::new(signal, (newest, drawn), facts, (reader, moving.at));
     let (services, culprit) = services(alert, view.clear);
     IncidentView {
         id: clean(&alert.incident),
@@ -172,7 +172,7 @@ pub(in crate::http::pages) fn incident(
         ended: over.then(|| reader.moment(alert.at)),
         told: reader.moment(alert.at),
         as_told: (!over).then(|| reader.clock(alert.at)),
-        now: now.clone(),
+        now: values_now(&moved, newest),
         named: reader.clock(alert.named_at.unwrap_or(alert.at)),
         users: view.users,
         left: view.left,

@@ -1,16 +1,18 @@
 //! Series, a row each: as they stand now, and as an alert told of them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{Link, Reader, When, query_url};
 use crate::engine::alert::MovedSignal;
 use crate::engine::chart::{Chart, Panel};
 use crate::engine::detect::drift::Direction;
-use crate::engine::overview::{Health, SeriesStanding};
+use crate::engine::overview::{Health, Overview, SeriesStanding};
 use crate::format;
 use crate::http::pages::Facts;
 use crate::notify::chart::{outline, sparkline};
-use crate::notify::view::clean;
+use crate::notify::view::{clean, is_felt};
 use crate::rules::Role;
 use crate::series::Labels;
 use crate::time::Timestamp;
@@ -122,14 +124,26 @@ fn picture(standing: &SeriesStanding, chart: &Chart, about: &str) -> String {
     outline(chart, &Panel { expected, onset, ..panel.clone() }, about)
 }
 
-/// A signal as an alert told of it.
+/// How what alerts told of stands now; nothing is known where the daemon has not ticked, and of what
+/// is over.
+#[derive(Clone, Debug, Default)]
+pub(in crate::http::pages) struct Newest {
+    /// Everything at the newest tick.
+    pub(in crate::http::pages) overview: Arc<Overview>,
+    /// The signals as they are drawn now; none where the engine did not answer.
+    pub(in crate::http::pages) chart: Chart,
+}
+
+/// A signal as an alert told of it, and as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::http::pages) struct MovedRow {
     service: Link,
     signal: String,
     labels: String,
     direction: String,
-    now: String,
+    /// The newest value; none where nothing is known of now.
+    now: Option<String>,
+    told: String,
     expected: String,
     onset: When,
     chance: String,
@@ -140,28 +154,25 @@ pub(in crate::http::pages) struct MovedRow {
 }
 
 impl MovedRow {
-    /// A row; `at` is when it was told.
+    /// A row of what was told at `at` and of how it stands.
     pub(in crate::http::pages) fn new(
         moved: &MovedSignal,
-        chart: &Chart,
+        (newest, drawn): (&Newest, &Chart),
         facts: &Facts,
         (reader, at): (Reader<'_>, Timestamp),
     ) -> Self {
         let unit = moved.unit.as_deref();
         let query =
             facts.rules.signal(&moved.signal).map_or_else(String::new, |found| found.query.clone());
-        let panel = chart.panels.iter().find(|panel| {
-            panel.service == moved.service
-                && panel.signal == moved.signal
-                && panel.labels == moved.labels
-        });
+        let panel = panel_told(drawn, moved);
         let url = query_url(facts.source_url.as_deref(), &query, at);
         Self {
             service: Link::service(&moved.service),
             signal: clean(&moved.signal),
             labels: clean(&labels_text(&moved.labels)),
             direction: clean(&moved.direction),
-            now: format::optional(moved.now, unit),
+            now: value_now(moved, newest).map(|[now, _]| now),
+            told: format::optional(moved.now, unit),
             expected: format::optional(moved.expected, unit),
             onset: reader.clock(moved.onset),
             chance: format::chance(moved.p_value),
@@ -182,22 +193,50 @@ fn labels_text(labels: &Labels) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// What the signals of a chart show at its end.
-pub(in crate::http::pages) fn values_now(chart: &Chart) -> Vec<String> {
-    let value = |panel: &Panel| {
-        let unit = panel.unit.as_deref();
-        let now = panel.values.last().copied().flatten().map(f64::from);
-        let usual = panel.expected.last().copied().flatten().map(|band| f64::from(band.centre));
-        let [now, usual] = match now.zip(usual) {
-            Some((now, usual)) => format::pair([now, usual], unit),
-            None => [format::optional(now, unit), String::new()],
-        };
+/// What signals that an alert told of show now, the first of those that somebody feels before the
+/// others: it is one of them that the alert's title tells.
+pub(in crate::http::pages) fn values_now(moved: &[&MovedSignal], newest: &Newest) -> Vec<String> {
+    let told = |moved: &&MovedSignal| {
+        let [now, usual] = value_now(moved, newest)?;
         let usual = if usual.is_empty() { usual } else { format!(" (usual {usual})") };
-        let labels = labels_text(&panel.labels);
+        let labels = labels_text(&moved.labels);
         let labels = if labels.is_empty() { labels } else { format!(" ({labels})") };
-        clean(&format!("{} {}{labels} {now}{usual}", panel.service, panel.signal))
+        Some(clean(&format!("{} {}{labels} {now}{usual}", moved.service, moved.signal)))
     };
-    chart.panels.iter().take(NOW_MAX).map(value).collect()
+    let mut ordered = moved.to_vec();
+    ordered.sort_by_key(|moved| !is_felt(moved));
+    ordered.iter().filter_map(told).take(NOW_MAX).collect()
+}
+
+/// The newest value of a signal that an alert told of, and what is usual for it, which may be empty;
+/// none where nothing is known of now. One of several peers is not watched by itself: it is as it
+/// was drawn.
+fn value_now(moved: &MovedSignal, newest: &Newest) -> Option<[String; 2]> {
+    let (now, usual) = if moved.peer.is_some() {
+        let panel = panel_told(&newest.chart, moved)?;
+        let usual = panel.expected.last().copied().flatten().map(|band| f64::from(band.centre));
+        (panel.values.last().copied().flatten().map(f64::from), usual)
+    } else {
+        let service = newest.overview.services.iter().find(|one| one.service == moved.service)?;
+        let is_told = |one: &&SeriesStanding| {
+            one.series.signal == moved.signal && one.series.labels == moved.labels
+        };
+        let standing = service.series.iter().find(is_told)?;
+        (standing.value, usual_of(standing).map(|[_, centre, _]| centre))
+    };
+    let unit = moved.unit.as_deref();
+    Some(match now.zip(usual) {
+        Some((now, usual)) => format::pair([now, usual], unit),
+        None => [format::optional(now, unit), String::new()],
+    })
+}
+
+fn panel_told<'c>(chart: &'c Chart, moved: &MovedSignal) -> Option<&'c Panel> {
+    chart.panels.iter().find(|panel| {
+        panel.service == moved.service
+            && panel.signal == moved.signal
+            && panel.labels == moved.labels
+    })
 }
 
 /// Whether its values only tell one thing from another.
@@ -277,7 +316,7 @@ mod tests {
     fn no_share_is_below_nothing_and_no_version_between_two() {
         let series = crate::series::Series::new("gc", "web", None, None, Labels::new());
         let standing = |role, value| SeriesStanding {
-            series: std::sync::Arc::new(series.clone()),
+            series: Arc::new(series.clone()),
             role,
             value: Some(value),
             usual: Some([-0.0002, 0.0003, 0.0008]),
