@@ -201,6 +201,15 @@ impl MovedSignal {
         }
     }
 
+    /// Which percentile it is, where its name in the rules tells: `p99` of `http-latency-p99`.
+    pub fn percentile(&self) -> Option<&str> {
+        let is_one = |part: &&str| {
+            let digits = part.strip_prefix('p').filter(|digits| digits.len() > 1);
+            digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        self.signal.split(['-', '_']).find(is_one)
+    }
+
     /// Whose `expected` is: `usually`, or `the others` of a peer that is apart.
     pub const fn against(&self) -> &'static str {
         if self.peer.is_some() { "the others" } else { "usually" }

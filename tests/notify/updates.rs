@@ -101,7 +101,25 @@ fn what_somebody_feels_is_the_first_of_the_signals() {
     let mut alert = sample("firing");
     alert.signals.reverse();
     assert_ne!(alert.signals[0].role, "latency");
-    assert_eq!(View::new(&alert, alert.at).signals[0].name, "checkout latency");
+    assert_eq!(View::new(&alert, alert.at).signals[0].name, "checkout p99 latency");
+}
+
+#[test]
+fn a_signal_says_which_percentile_it_is_where_its_name_does() {
+    let mut alert = sample("firing");
+    for (name, role, told) in [
+        ("http-latency-p99", "latency", "checkout p99 latency"),
+        ("rpc_latency_p50_native", "latency_typical", "checkout p50 typical latency"),
+        ("http-latency", "latency", "checkout latency"),
+        ("shard-p1-latency", "latency", "checkout latency"),
+        ("prepare-p99x", "latency", "checkout latency"),
+        ("lag-p99", "custom", "checkout lag-p99"),
+    ] {
+        name.clone_into(&mut alert.signals[0].signal);
+        role.clone_into(&mut alert.signals[0].role);
+        let view = View::new(&alert, alert.at);
+        assert!(view.signals.iter().any(|signal| signal.name == told), "{told} {:?}", view.signals);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// A signal that moved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Signal {
-    /// What moved, in words.
+    /// Whose, and what moved, in words: `checkout p99 latency`.
     pub name: String,
     /// Whose.
     pub service: String,
@@ -57,7 +57,7 @@ fn signal(signal: &MovedSignal, onset: String) -> Signal {
     let values = [signal.now, signal.expected];
     let [now, expected] = format::optional_pair(values, signal.unit.as_deref());
     Signal {
-        name: clean(&format!("{} {}", signal.service, signal.subject())),
+        name: clean(&format!("{} {}", signal.service, what(signal))),
         service: clean(&signal.service),
         signal: clean(&signal.signal),
         labels: clean(&label_text(signal.labels.iter())),
@@ -68,6 +68,16 @@ fn signal(signal: &MovedSignal, onset: String) -> Signal {
         onset,
         chance: format::chance(signal.p_value),
         trend: String::new(),
+    }
+}
+
+/// What moved, in words; a percentile says which: that of a dashboard may be another.
+fn what(signal: &MovedSignal) -> String {
+    let subject = signal.subject();
+    // What has no words but its name tells it there.
+    match signal.percentile().filter(|_| subject != signal.signal) {
+        Some(percentile) => format!("{percentile} {subject}"),
+        None => subject.to_owned(),
     }
 }
 
