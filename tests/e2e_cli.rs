@@ -85,7 +85,7 @@ fn replay_refuses_what_it_cannot_do() {
         (vec!["--from", early, "--to", late], "cannot connect"),
         // Understood: what cannot be done is what comes after.
         (vec!["--from", early, "--to", "now"], "cannot connect"),
-        (vec!["--from", "now", "--to", "now"], "cannot connect"),
+        (vec!["--from", "now", "--to", "now"], "nothing has settled since"),
     ] {
         refused(&home.command("replay").args(args).output().unwrap(), part);
     }

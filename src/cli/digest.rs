@@ -26,7 +26,7 @@ pub struct DigestArgs {
     /// Of the week before
     #[arg(long)]
     weekly: bool,
-    /// The end of its time; now unless told otherwise
+    /// The end of its time (RFC 3339 or Unix seconds); now unless told otherwise
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
     /// How to print it

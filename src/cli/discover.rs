@@ -65,12 +65,11 @@ pub async fn run(
     progress.end();
     let found = found.map_err(Failure::of)?;
     // Before anything is printed: whoever reads may stop early (`| head`), and wants the files.
-    if let Some(folder) = &args.write {
-        let files = write(&found, folder).map_err(Failure::of)?;
-        let mut err = io::stderr().lock();
-        for path in files {
-            writeln!(err, "wrote {}", path.display())?;
-        }
+    // What was found is printed even where they cannot be written.
+    let written = args.write.as_ref().map_or_else(|| Ok(Vec::new()), |to| write(&found, to));
+    let mut err = io::stderr();
+    for path in written.iter().flatten() {
+        writeln!(err, "wrote {}", path.display())?;
     }
     match args.format {
         Format::Json => {
@@ -79,7 +78,7 @@ pub async fn run(
         }
         Format::Text => text(&found, out)?,
     }
-    Ok(())
+    written.map(|_| ()).map_err(Failure::of)
 }
 
 fn text(found: &Found, out: &mut dyn Write) -> io::Result<()> {

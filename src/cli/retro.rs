@@ -59,7 +59,7 @@ pub struct RetroArgs {
     /// How long after it to end
     #[arg(long, value_name = "DURATION", default_value = "6h")]
     after: Span,
-    /// When users noticed, if that is known
+    /// When users noticed, if that is known (RFC 3339, Unix seconds or `now`)
     #[arg(long, value_name = "TIME", value_parser = instant)]
     noticed: Option<Timestamp>,
     /// What really happened: says when users noticed
@@ -149,7 +149,13 @@ fn window(config: &Config, args: &RetroArgs, now: Timestamp) -> Result<[Timestam
              replay` looks at longer times"
         )));
     }
-    Ok([args.at - args.before, (args.at + args.after).min(now - config.poll.settle)])
+    let (from, settled) = (args.at - args.before, now - config.poll.settle);
+    if settled < from {
+        return Err(Failure::could_not(format!(
+            "cannot look back from {from} on: nothing has settled since\nhint: a longer --before"
+        )));
+    }
+    Ok([from, (args.at + args.after).min(settled)])
 }
 
 /// The state file, if there is one.

@@ -36,7 +36,7 @@ pub struct RoutesArgs {
     severity: Option<Severity>,
     #[command(flatten)]
     matching: MatchArgs,
-    /// When it is decided; now without it, or the alert's own time
+    /// When it is decided (RFC 3339, Unix seconds or `now`); now without it, or the alert's own time
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
     /// The newest alert of an incident of the state file, as `grayflag incidents` lists them

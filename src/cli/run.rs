@@ -16,10 +16,11 @@ use crate::time::Timestamp;
 /// Options of `grayflag run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Live through the past from here, as fast as the backend answers, instead of now
+    /// Live through the past from here (RFC 3339 or Unix seconds), as fast as the backend answers,
+    /// instead of now
     #[arg(long, value_name = "TIME", value_parser = instant)]
     rehearse: Option<Timestamp>,
-    /// Stop after this tick, once everything is delivered
+    /// Stop after this tick (RFC 3339, Unix seconds or `now`), once everything is delivered
     #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Option<Timestamp>,
     /// What to log: a level, or a list such as `info,grayflag::source=debug`; `log.filter` of the

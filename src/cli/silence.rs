@@ -51,10 +51,10 @@ pub struct AddArgs {
     /// For how long
     #[arg(long = "for", value_name = "DURATION", required_unless_present = "until")]
     lasts: Option<Span>,
-    /// Until when
+    /// Until when (RFC 3339 or Unix seconds)
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "lasts")]
     until: Option<Timestamp>,
-    /// From when on; now without it
+    /// From when on (RFC 3339 or Unix seconds); now without it
     #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<Timestamp>,
     /// Why

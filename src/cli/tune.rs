@@ -85,7 +85,7 @@ pub async fn run(config: Config, args: TuneArgs, stop: CancellationToken) -> Res
         known(&config, name)?;
     }
     let truths = truths::load(&args.incidents, &config.rules)?;
-    if !truths.iter().any(|truth| args.from <= truth.onset && truth.onset <= args.to) {
+    if !truths.iter().any(|truth| range.0 <= truth.onset && truth.onset <= range.1) {
         let from_to = format!("{} to {}", args.from, args.to);
         return Err(Failure::could_not(format!(
             "cannot tune: no incident of `{}` lies in {from_to}",

@@ -8,13 +8,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::{Role, Steps, UNEXPLAINED};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// The value of every alert's `schema` field.
 pub const SCHEMA: &str = "grayflag.alert/v1";
 
 /// A cause below this posterior is not called clear.
 pub const CLEAR_MIN: f64 = 0.5;
+
+/// Of a crossing that may be so many times as far ahead as it may be near people are told the
+/// earliest moment only: whoever reads "between today and March" believes the middle of it.
+const RANGE_RATIO_MAX: i64 = 4;
+/// How soon a crossing is that asks for a look at once: whether it is a minute or an hour then says
+/// nothing about how well it is known.
+const SOON: Span = Span::HOUR;
 
 /// How the last entry of [`NamedCause::unknown`] begins, which lists what no signal measures; the
 /// service at which it would be measured follows, since others may well measure it.
@@ -94,7 +101,7 @@ pub struct Alert {
     pub signals: Vec<MovedSignal>,
     /// Changes near the onset, in order of time.
     pub changes: Vec<NearChange>,
-    /// When it crosses its limit or objective, where that can be told well enough to act on.
+    /// When it crosses its limit or objective, where that can be estimated.
     pub forecast: Option<Forecast>,
     /// Label values that explain it.
     pub breakdown: Vec<BreakdownValue>,
@@ -201,11 +208,12 @@ impl MovedSignal {
         }
     }
 
-    /// Which percentile it is, where its name in the rules tells: `p99` of `http-latency-p99`.
+    /// Which percentile it is, where its name in the rules tells: `p99` of `http-latency-p99`. Not
+    /// below the median: the twelfth of many partitions may be called `p12`.
     pub fn percentile(&self) -> Option<&str> {
         let is_one = |part: &&str| {
-            let digits = part.strip_prefix('p').filter(|digits| digits.len() > 1);
-            digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            let number = part.strip_prefix('p').and_then(|digits| digits.parse::<u32>().ok());
+            number.is_some_and(|number| number >= 50)
         };
         self.signal.split(['-', '_']).find(is_one)
     }
@@ -249,6 +257,14 @@ impl Forecast {
     /// Whether it is about this signal of this service.
     pub fn is_about(&self, service: &str, signal: &str) -> bool {
         self.signal == signal && (self.service == service || self.service.is_empty())
+    }
+
+    /// The latest crossing, where it tells a person how long is left: it is there, and not many
+    /// times as far ahead as the earliest. Else only how soon it may be is known.
+    pub fn known_latest(&self, now: Timestamp) -> Option<Timestamp> {
+        let (earliest, latest) = self.range;
+        let soonest = (earliest - now).max(SOON);
+        latest.filter(|&latest| latest - now <= soonest.times(RANGE_RATIO_MAX))
     }
 }
 
@@ -379,5 +395,33 @@ impl Alert {
     /// One line of JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an alert holds only texts, numbers and lists")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_is_no_answer_is_not_told() {
+        let now = Timestamp::from_secs(1_772_332_200);
+        let minutes = |minutes| now + Span::from_mins(minutes);
+        for (earliest, latest, is_told, why) in [
+            (110, Some(360), true, "there is time for a coffee, and not for a night"),
+            (1, Some(200), true, "it asks for a look now, whenever it is exactly"),
+            (1, Some(100 * 24 * 60), false, "between today and summer is no answer"),
+            (300, Some(21 * 60), false, "an hour more than four times"),
+            (300, Some(20 * 60), true, "four times"),
+            (300, None, false, "it may never come"),
+        ] {
+            let forecast = Forecast {
+                signal: "pool-use".to_owned(),
+                service: "shop".to_owned(),
+                crosses: "limit".to_owned(),
+                at: minutes(earliest + 1),
+                range: (minutes(earliest), latest.map(minutes)),
+            };
+            assert_eq!(forecast.known_latest(now).is_some(), is_told, "{why}");
+        }
     }
 }

@@ -20,13 +20,6 @@ const POINT_BLOCKS: i64 = PER_HOUR / 2;
 const LOOK_BACK_BLOCKS: i64 = 24 * PER_HOUR;
 /// Crossings farther ahead than this are not told: the slope will not last that long.
 const AHEAD_MAX: Span = Span::from_hours(14 * 24);
-/// A crossing that may be so many times as far ahead as it may be near is not told: whoever reads
-/// "between today and March" knows no more than before, and believes the middle of it.
-const RANGE_RATIO_MAX: i64 = 4;
-/// How soon a crossing is that asks for a look at once: whether it is a minute or an hour then says
-/// nothing about how well it is known.
-const SOON: Span = Span::HOUR;
-
 /// What a forecast needs beside the series.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook<'a> {
@@ -151,43 +144,7 @@ fn hours_span(hours: f64) -> Option<Span> {
     (ms.is_finite() && ms.abs() < 1e15).then(|| Span::from_millis(ms.round() as i64))
 }
 
-/// Whether a forecast tells a person how long is left: its range has an end, and one that is not
-/// many times as far as its beginning.
-pub fn is_telling(forecast: &Forecast, now: Timestamp) -> bool {
-    let (earliest, latest) = forecast.range;
-    let soonest = (earliest - now).max(SOON);
-    latest.is_some_and(|latest| latest - now <= soonest.times(RANGE_RATIO_MAX))
-}
-
 /// Whether a forecast says that users are reached before somebody can be expected to look.
 pub fn is_near(forecast: &Forecast, now: Timestamp, within: Span) -> bool {
     forecast.range.1.is_some() && forecast.at - now <= within
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_that_is_no_answer_is_not_told() {
-        let now = Timestamp::from_secs(1_772_332_200);
-        let minutes = |minutes| now + Span::from_mins(minutes);
-        for (earliest, latest, is_told, why) in [
-            (110, Some(360), true, "there is time for a coffee, and not for a night"),
-            (1, Some(200), true, "it asks for a look now, whenever it is exactly"),
-            (1, Some(100 * 24 * 60), false, "between today and summer is no answer"),
-            (300, Some(21 * 60), false, "an hour more than four times"),
-            (300, Some(20 * 60), true, "four times"),
-            (300, None, false, "it may never come"),
-        ] {
-            let forecast = Forecast {
-                signal: "pool-use".to_owned(),
-                service: "shop".to_owned(),
-                crosses: "limit".to_owned(),
-                at: minutes(earliest + 1),
-                range: (minutes(earliest), latest.map(minutes)),
-            };
-            assert_eq!(is_telling(&forecast, now), is_told, "{why}");
-        }
-    }
 }

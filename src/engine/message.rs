@@ -10,7 +10,7 @@ use super::changes;
 use super::correlate::Finding;
 use super::detect::drift::Direction;
 use super::diagnose::{query_of, share_of_calls};
-use super::forecast::{forecast, is_telling};
+use super::forecast::forecast;
 use super::grid::block_start;
 use super::lifecycle::{Incident, Kind};
 use super::naming::onset_hull;
@@ -48,7 +48,6 @@ impl Engine {
             // Of those who feel it already nobody asks when the next one will; a limit is worse than
             // what they feel, as nothing goes beyond it.
             .filter(|f| f.crosses == "limit" || incident.severity != Severity::Critical)
-            .filter(|forecast| is_telling(forecast, now))
             .min_by_key(|forecast| forecast.at)
             .filter(|_| state != State::Resolved);
         let mut checked = incident.diagnosis.checked.clone();

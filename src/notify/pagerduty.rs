@@ -12,7 +12,7 @@ use super::pace::Rate;
 use super::post::{PostConfig, Poster, short_key};
 use super::receiver::{Channel, Content, Envelope, Receipt, ReceiverError};
 use super::templates::Templates;
-use super::view::{Signal, View};
+use super::view::{Cause, Signal, View};
 use crate::engine::alert::{Alert, Severity, State};
 use crate::time::Timestamp;
 
@@ -111,6 +111,8 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
     };
     let leading = view.causes.first();
     let cause = leading.filter(|_| view.clear);
+    let other = |c: &Cause| format!("{} {}: {}", c.probability, c.name, c.culprit);
+    let others = view.causes.iter().skip(1).map(other).chain(view.rival.clone());
     let changed: Vec<&String> = view.changes.iter().chain(&view.breakdown).collect();
     let drawn = |signal: &Signal| format!("{}: {}", signal.name, signal.trend);
     let signals = view.signals.iter().filter(|signal| !signal.trend.is_empty()).map(drawn);
@@ -133,6 +135,7 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
             "time left": view.left,
             "also": view.others,
             "why": leading.map(|c| &c.supports),
+            "what else it could be": others.collect::<Vec<_>>(),
             "signals": signals.collect::<Vec<_>>(),
             "what else changed": changed,
             "steps": view.steps.first().map(|list| &list.items),

@@ -60,7 +60,7 @@ fn more(alert: &Alert, zone: &TimeZone) -> Vec<String> {
     let mut more = vec![format!("; since {}", format::clock(alert.started_at, alert.at, zone))];
     // Whose users are affected has nothing left.
     let ahead = alert.forecast.as_ref().filter(|_| alert.severity != Severity::Critical);
-    let ahead = ahead.filter(|forecast| forecast.at > alert.at);
+    let ahead = ahead.filter(|f| f.at > alert.at && f.known_latest(alert.at).is_some());
     more.extend(ahead.map(|forecast| format!("; {} left", (forecast.at - alert.at).rough())));
     more
 }

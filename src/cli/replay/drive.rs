@@ -63,18 +63,24 @@ pub(in crate::cli) fn settled_range(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(Timestamp, Timestamp), Failure> {
+    let now = clock::now();
+    let settled = now - config.poll.settle;
     if to < from {
         return Err(Failure::could_not(format!(
             "cannot replay from {from} to {to}: that is backwards"
         )));
     }
-    let now = clock::now();
     if now < to {
         return Err(Failure::could_not(format!(
             "cannot replay to {to}: it is {now} now\nhint: `grayflag run` watches what is to come"
         )));
     }
-    Ok((from, to.min(now - config.poll.settle).max(from)))
+    if settled < from {
+        return Err(Failure::could_not(format!(
+            "cannot replay from {from}: nothing has settled since, it is {now} now"
+        )));
+    }
+    Ok((from, to.min(settled)))
 }
 
 /// What came of a replay.

@@ -6,7 +6,7 @@ use crate::engine::diagnose::boundary::at_boundary;
 use crate::engine::diagnose::changes::change;
 use crate::engine::diagnose::climb::climbing;
 use crate::engine::diagnose::cycle::closing;
-use crate::engine::diagnose::scene::{MOVED_MIN, Scene, Seen, View, describe};
+use crate::engine::diagnose::scene::{MOVED_MIN, Scene, Seen, View, describe, is_call};
 use crate::engine::diagnose::weights::Weighed;
 use crate::engine::diagnose::{calls, dominance, load, peer, recurrence, versions};
 use crate::engine::track::Tracked;
@@ -204,8 +204,14 @@ pub(super) fn silent_role(scene: &Scene<'_>, view: View, role: Role, is: RoleSta
             let what = role.words();
             Looked::new(None, format!("{what} of {}: watched for too short a time", scene.root))
         }
-        (None, _) => Looked::unmeasured(role.words()),
+        (None, _) => unmeasured_role(view, role),
     }
+}
+
+/// A role that nobody measures; calls to the root are measured by those who make them.
+fn unmeasured_role(view: View, role: Role) -> Looked {
+    let callers = if view == View::Outside && is_call(role) { " by its callers" } else { "" };
+    Looked::unmeasured(format!("{}{callers}", role.words()))
 }
 
 /// A series and where it stands: `latency of web rose to 420 ms (usual 310 ms) since 02:12 UTC`,
@@ -239,7 +245,7 @@ fn order(scene: &Scene<'_>, view: View, roles: (Role, Role), within: Span) -> Lo
         let blind = |role: &Role| scene.series_of(view, *role).next().is_none();
         let unmeasured = [first, then].into_iter().find(blind);
         // What did not move is told where a cause asks for it.
-        return unmeasured.map_or_else(Looked::idle, |role| Looked::unmeasured(role.words()));
+        return unmeasured.map_or_else(Looked::idle, |role| unmeasured_role(view, role));
     };
     // Onsets have widths: the order is denied only where these exclude each other.
     let overlap = a[0] <= b[2] && b[0] <= a[2];

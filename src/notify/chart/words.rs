@@ -32,7 +32,7 @@ pub fn describe(chart: &Chart, alert: &Alert, zone: &TimeZone) -> String {
             change.what
         );
     }
-    if let Some(forecast) = &alert.forecast {
+    if let Some(forecast) = alert.forecast.as_ref().filter(|f| f.known_latest(alert.at).is_some()) {
         let Forecast { service, signal, crosses, .. } = forecast;
         let at = day_clock(forecast.at, zone);
         let _ = write!(text, "{service} {signal} crosses its {crosses} at {at}. ");

@@ -19,6 +19,14 @@ pub(super) fn undone<'a>(alert: &'a Alert, zone: &TimeZone) -> Option<&'a NearCh
     last.filter(|change| came_too_late(change.at, latest_onset) && !is_blamed(change))
 }
 
+/// How long after the beginning a change came that came too late to be behind it: whoever reads of a
+/// change suspects it.
+pub fn too_late(change: &NearChange, alert: &Alert) -> Option<String> {
+    let [_, latest_onset] = alert.started_at_range;
+    let after = change.at - alert.started_at;
+    came_too_late(change.at, latest_onset).then(|| format!("{} after it began", after.rough()))
+}
+
 /// A change in a line.
 pub(super) fn changed(change: &NearChange, by: Timestamp, zone: &TimeZone) -> String {
     let at = format::moment(change.at, by, zone);

@@ -18,6 +18,7 @@ use crate::rules::Role;
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
+pub use changes::too_late;
 use changes::{changed, names, undone};
 pub use signals::{Signal, is_felt};
 use signals::{signals, silences, split};
@@ -159,7 +160,11 @@ impl View {
         let breakdown =
             alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
         let changed = |change| changed(change, by, zone);
-        let changes = list(changes.map(changed));
+        let late = |change| match too_late(change, alert) {
+            Some(late) => format!("{}; {late}", changed(change)),
+            None => changed(change),
+        };
+        let changes = list(changes.map(late));
         let breakdown = list(breakdown.map(|part| divided(alert, part)));
         Self {
             state: alert.state.name(),
@@ -227,19 +232,19 @@ pub fn clean(text: &str) -> String {
 
 fn left(alert: &Alert, zone: &TimeZone) -> Option<String> {
     let forecast = alert.forecast.as_ref()?;
-    let (earliest, latest) = forecast.range;
+    let (earliest, _) = forecast.range;
     let clock = |at| format::clock(at, alert.at, zone);
-    let range = match latest {
-        Some(latest) => format!("between {} and {}", clock(earliest), clock(latest)),
-        None => format!("not before {}", clock(earliest)),
-    };
     let at = format::moment(forecast.at, alert.at, zone);
+    let when = match forecast.known_latest(alert.at) {
+        Some(latest) => format!("at {at}, between {} and {}", clock(earliest), clock(latest)),
+        None => format!("not before {}; when is not known yet", clock(earliest)),
+    };
     let of = |s: &&MovedSignal| forecast.is_about(&s.service, &s.signal);
     let what = match alert.signals.iter().find(of) {
         Some(moved) => format!("{} of {}", moved.subject(), moved.service),
         None => format!("{} of {}", forecast.signal, forecast.service),
     };
-    Some(clean(&format!("{what} crosses its {} at {at}, {range}", forecast.crosses)))
+    Some(clean(&format!("{what} crosses its {} {when}", forecast.crosses)))
 }
 
 /// The other services, each with the loudest of its signals, one that is felt if it has any, or who

@@ -6,6 +6,7 @@ use super::{SIGNALS_MAX, clean, label_text, list};
 use crate::engine::alert::MovedSignal;
 use crate::engine::diagnose::FELT;
 use crate::format;
+use crate::rules::Role;
 use crate::time::Timestamp;
 
 /// A signal that moved.
@@ -74,8 +75,9 @@ fn signal(signal: &MovedSignal, onset: String) -> Signal {
 /// What moved, in words; a percentile says which: that of a dashboard may be another.
 fn what(signal: &MovedSignal) -> String {
     let subject = signal.subject();
-    // What has no words but its name tells it there.
-    match signal.percentile().filter(|_| subject != signal.signal) {
+    // What has no words but its name tells it there, and what is typical is the median.
+    let is_told = subject == signal.signal || signal.role == Role::LatencyTypical.name();
+    match signal.percentile().filter(|_| !is_told) {
         Some(percentile) => format!("{percentile} {subject}"),
         None => subject.to_owned(),
     }

@@ -13,7 +13,7 @@ use crate::engine::alert::{Alert, State};
 use crate::engine::chart::Chart;
 use crate::http::pages::Facts;
 use crate::notify::chart::{self, Look, Plot};
-use crate::notify::view::{Cause, View, clean};
+use crate::notify::view::{Cause, View, clean, too_late};
 use crate::series::Verdict;
 use crate::store::{Acknowledged, Done, Held, Sent, Whole};
 
@@ -162,6 +162,7 @@ pub(in crate::http::pages) fn incident(
         severity: view.severity,
         over,
         word: if over { "over".to_owned() } else { view.severity.to_owned() },
+        now: values_now(&view.headline, moving, newest),
         title: view.headline,
         service: Link::service(&alert.service),
         services,
@@ -172,7 +173,6 @@ pub(in crate::http::pages) fn incident(
         ended: over.then(|| reader.moment(alert.at)),
         told: reader.moment(alert.at),
         as_told: (!over).then(|| reader.clock(alert.at)),
-        now: values_now(&moved, newest),
         named: reader.clock(alert.named_at.unwrap_or(alert.at)),
         users: view.users,
         left: view.left,
@@ -224,7 +224,8 @@ fn services(alert: &Alert, clear: bool) -> (Vec<Link>, Option<Link>) {
 fn changes(alert: &Alert, reader: Reader<'_>) -> Vec<String> {
     let told = alert.changes.iter().take(CHANGES_MAX).map(|change| {
         let at = reader.moment(change.at).text;
-        clean(&format!("{} of {}: {}, {at}", change.kind, change.service, change.what))
+        let late = too_late(change, alert).map_or_else(String::new, |late| format!("; {late}"));
+        clean(&format!("{} of {}: {}, {at}{late}", change.kind, change.service, change.what))
     });
     let more = alert.changes.len().saturating_sub(CHANGES_MAX);
     told.chain((more > 0).then(|| format!("and {more} more"))).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Link, Reader, When, query_url};
-use crate::engine::alert::MovedSignal;
+use crate::engine::alert::{Alert, MovedSignal};
 use crate::engine::chart::{Chart, Panel};
 use crate::engine::detect::drift::Direction;
 use crate::engine::overview::{Health, Overview, SeriesStanding};
@@ -166,14 +166,15 @@ impl MovedRow {
             facts.rules.signal(&moved.signal).map_or_else(String::new, |found| found.query.clone());
         let panel = panel_told(drawn, moved);
         let url = query_url(facts.source_url.as_deref(), &query, at);
+        let [told, expected] = format::optional_pair([moved.now, moved.expected], unit);
         Self {
             service: Link::service(&moved.service),
             signal: clean(&moved.signal),
             labels: clean(&labels_text(&moved.labels)),
             direction: clean(&moved.direction),
             now: value_now(moved, newest).map(|[now, _]| now),
-            told: format::optional(moved.now, unit),
-            expected: format::optional(moved.expected, unit),
+            told,
+            expected,
             onset: reader.clock(moved.onset),
             chance: format::chance(moved.p_value),
             trend: panel.map_or_else(String::new, |panel| sparkline(&panel.values)),
@@ -193,9 +194,9 @@ fn labels_text(labels: &Labels) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// What signals that an alert told of show now, the first of those that somebody feels before the
-/// others: it is one of them that the alert's title tells.
-pub(in crate::http::pages) fn values_now(moved: &[&MovedSignal], newest: &Newest) -> Vec<String> {
+/// What the signals of an alert show now: first the one that the title tells, then those that
+/// somebody feels.
+pub(super) fn values_now(title: &str, moving: &Alert, newest: &Newest) -> Vec<String> {
     let told = |moved: &&MovedSignal| {
         let [now, usual] = value_now(moved, newest)?;
         let usual = if usual.is_empty() { usual } else { format!(" (usual {usual})") };
@@ -203,8 +204,10 @@ pub(in crate::http::pages) fn values_now(moved: &[&MovedSignal], newest: &Newest
         let labels = if labels.is_empty() { labels } else { format!(" ({labels})") };
         Some(clean(&format!("{} {}{labels} {now}{usual}", moved.service, moved.signal)))
     };
-    let mut ordered = moved.to_vec();
-    ordered.sort_by_key(|moved| !is_felt(moved));
+    let is_title =
+        |moved: &MovedSignal| title.contains(&format!("{} {}", moved.service, moved.subject()));
+    let mut ordered: Vec<&MovedSignal> = moving.signals.iter().collect();
+    ordered.sort_by_key(|moved| (!is_title(moved), !is_felt(moved)));
     ordered.iter().filter_map(told).take(NOW_MAX).collect()
 }
 
@@ -222,6 +225,7 @@ fn value_now(moved: &MovedSignal, newest: &Newest) -> Option<[String; 2]> {
             one.series.signal == moved.signal && one.series.labels == moved.labels
         };
         let standing = service.series.iter().find(is_told)?;
+        let standing = Some(standing).filter(|one| one.health != Health::Unasked)?;
         (standing.value, usual_of(standing).map(|[_, centre, _]| centre))
     };
     let unit = moved.unit.as_deref();
