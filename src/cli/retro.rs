@@ -93,8 +93,7 @@ pub async fn run(
     stop: CancellationToken,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
-    let now = clock::now();
-    let [from, to] = window(&config, &args, now)?;
+    let [from, to] = window(&config, &args)?;
     // Before hours of replay: what is wrong with it is told at once.
     let truths = args.incidents.as_deref().map(|path| truths::load(path, &config.rules));
     let truths = truths.transpose()?;
@@ -134,7 +133,8 @@ pub async fn run(
 }
 
 /// What is replayed: no longer than the data is there.
-fn window(config: &Config, args: &RetroArgs, now: Timestamp) -> Result<[Timestamp; 2], Failure> {
+fn window(config: &Config, args: &RetroArgs) -> Result<[Timestamp; 2], Failure> {
+    let now = clock::now();
     if args.at > now {
         let at = args.at;
         return Err(Failure::could_not(format!(

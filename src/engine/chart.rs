@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::alert::MovedSignal;
 use crate::time::{Span, Timestamp};
 
 /// The signals of an incident, one above the other over the same time.
@@ -17,6 +18,17 @@ pub struct Chart {
     pub step: Span,
     /// The signals that say most, the first moved first; at most [`PANELS_MAX`].
     pub panels: Vec<Panel>,
+}
+
+impl Chart {
+    /// The panel of a signal that an alert told of, if it is drawn. Cost: O(panels).
+    pub fn panel_of(&self, moved: &MovedSignal) -> Option<&Panel> {
+        self.panels.iter().find(|panel| {
+            panel.service == moved.service
+                && panel.signal == moved.signal
+                && panel.labels == moved.labels
+        })
+    }
 }
 
 /// One signal.

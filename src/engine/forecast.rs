@@ -20,6 +20,7 @@ const POINT_BLOCKS: i64 = PER_HOUR / 2;
 const LOOK_BACK_BLOCKS: i64 = 24 * PER_HOUR;
 /// Crossings farther ahead than this are not told: the slope will not last that long.
 const AHEAD_MAX: Span = Span::from_hours(14 * 24);
+
 /// What a forecast needs beside the series.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook<'a> {

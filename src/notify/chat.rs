@@ -8,7 +8,7 @@ use super::message::Ink;
 use super::receiver::{Content, Envelope};
 use super::subject::headline;
 use super::templates::{Templates, inert};
-use super::view::{self, Link, View};
+use super::view::{self, Cause, Link, View};
 use crate::engine::alert::{Alert, Severity, State};
 use crate::format;
 
@@ -164,9 +164,7 @@ impl Told {
 /// What is told when a template failed: what a person must know, in no layout.
 fn plain(view: &View, failure: &str, markup: Markup) -> String {
     let mut lines = vec![format!("Began {}, {}", view.began, view.began_range)];
-    if let Some(cause) = view.causes.first() {
-        lines.push(format!("{} {}: {}", cause.probability, cause.name, cause.culprit));
-    }
+    lines.extend(view.causes.first().map(Cause::short));
     let steps = view.steps.first().into_iter().flat_map(|list| &list.items);
     lines.extend(steps.take(PLAIN_STEPS).cloned());
     lines.push(format!("grayflag, incident {}", view.incident));

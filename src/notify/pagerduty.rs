@@ -111,8 +111,7 @@ fn trigger(event: &mut Value, alert: &Alert, view: &View) {
     };
     let leading = view.causes.first();
     let cause = leading.filter(|_| view.clear);
-    let other = |c: &Cause| format!("{} {}: {}", c.probability, c.name, c.culprit);
-    let others = view.causes.iter().skip(1).map(other).chain(view.rival.clone());
+    let others = view.causes.iter().skip(1).map(Cause::short).chain(view.rival.clone());
     let changed: Vec<&String> = view.changes.iter().chain(&view.breakdown).collect();
     let drawn = |signal: &Signal| format!("{}: {}", signal.name, signal.trend);
     let signals = view.signals.iter().filter(|signal| !signal.trend.is_empty()).map(drawn);

@@ -232,11 +232,7 @@ fn signals(case: &Case<'_>, watched: &Watched) -> Vec<SignalRow> {
     let row = |sight: &&Sight| {
         let signal = last(sight);
         let unit = signal.unit.as_deref();
-        let drawn = case.chart.panels.iter().find(|panel| {
-            panel.service == signal.service
-                && panel.signal == signal.signal
-                && panel.labels == signal.labels
-        });
+        let drawn = case.chart.panel_of(&signal);
         let [earliest, latest] = sight.onset_range.map(clock);
         SignalRow {
             name: clean(&format!("{} {}{}", signal.service, signal.signal, labels(&signal.labels))),

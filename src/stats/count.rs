@@ -98,21 +98,20 @@ impl CountBank {
     /// Whether scale `j` remembers more events beyond those expected than [`BURST_BLOCKS`] blocks
     /// could have brought: what comes in bursts does not come for long.
     pub fn lasts(&self, j: usize) -> bool {
-        let (Some(&k), Some(&u), Some(&weight)) = (self.k.get(j), self.u.get(j), WEIGHTS.get(j))
-        else {
-            return false;
-        };
-        let mu = u * weight;
-        k - u > BURST_BLOCKS * (cap(mu) - mu)
+        self.at(j).is_some_and(|(k, u, weight)| {
+            let mu = u * weight;
+            k - u > BURST_BLOCKS * (cap(mu) - mu)
+        })
     }
 
     /// Events seen and expected per block, as averaged at scale `j`; zeros for no such scale.
     pub fn rates(&self, j: usize) -> (f64, f64) {
-        let (Some(&k), Some(&u), Some(&weight)) = (self.k.get(j), self.u.get(j), WEIGHTS.get(j))
-        else {
-            return (0.0, 0.0);
-        };
-        (k * weight, u * weight)
+        self.at(j).map_or((0.0, 0.0), |(k, u, weight)| (k * weight, u * weight))
+    }
+
+    /// What scale `j` remembers: events seen, events expected, and the weight of the newest block.
+    fn at(&self, j: usize) -> Option<(f64, f64, f64)> {
+        Some((*self.k.get(j)?, *self.u.get(j)?, *WEIGHTS.get(j)?))
     }
 
     /// The deviance in units of the series' own spread `sd`, within ±[`SCORE_CLIP`]; not above

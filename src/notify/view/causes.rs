@@ -41,6 +41,13 @@ pub struct Cause {
     pub unexplained: Option<String>,
 }
 
+impl Cause {
+    /// In a few words: `18% bad deploy: payments`.
+    pub fn short(&self) -> String {
+        format!("{} {}: {}", self.probability, self.name, self.culprit)
+    }
+}
+
 /// How many entries of a cause's lists are told.
 #[derive(Clone, Copy)]
 struct Reasons {
@@ -83,8 +90,7 @@ pub(super) fn rival(alert: &Alert) -> Option<String> {
         Some(against) => format!("against it: {against}"),
         None => "nothing speaks against it, but less for it than for the first".to_owned(),
     };
-    let Cause { probability, name, culprit, .. } = &told;
-    Some(clean(&format!("{probability} {name}: {culprit}; {against}")))
+    Some(clean(&format!("{}; {against}", told.short())))
 }
 
 fn cause(cause: &NamedCause, service: &str, told: Reasons) -> Cause {

@@ -11,20 +11,24 @@ use crate::time::Timestamp;
 /// The last change before an incident was over, which may have ended it; none where that is to blame
 /// for it, or may be.
 pub(super) fn undone<'a>(alert: &'a Alert, zone: &TimeZone) -> Option<&'a NearChange> {
-    let [_, latest_onset] = alert.started_at_range;
     let reasons = alert.causes.first().map(|lead| &lead.evidence_for);
     let is_blamed =
         |change: &NearChange| reasons.into_iter().flatten().any(|r| names(r, change, zone));
     let last = alert.changes.last().filter(|_| alert.state == State::Resolved);
-    last.filter(|change| came_too_late(change.at, latest_onset) && !is_blamed(change))
+    last.filter(|change| is_late(change, alert) && !is_blamed(change))
 }
 
-/// How long after the beginning a change came that came too late to be behind it: whoever reads of a
-/// change suspects it.
-pub fn too_late(change: &NearChange, alert: &Alert) -> Option<String> {
-    let [_, latest_onset] = alert.started_at_range;
-    let after = change.at - alert.started_at;
-    came_too_late(change.at, latest_onset).then(|| format!("{} after it began", after.rough()))
+/// Ends the line of a change that came too late to be behind it with how long after the beginning
+/// that was: whoever reads of a change suspects it. Empty for any other.
+pub fn lateness(change: &NearChange, alert: &Alert) -> String {
+    if !is_late(change, alert) {
+        return String::new();
+    }
+    format!("; {} after it began", (change.at - alert.started_at).rough())
+}
+
+fn is_late(change: &NearChange, alert: &Alert) -> bool {
+    came_too_late(change.at, alert.started_at_range[1])
 }
 
 /// A change in a line.

@@ -18,7 +18,7 @@ use crate::rules::Role;
 use crate::time::{Span, Timestamp};
 pub use causes::Cause;
 use causes::{causes, rival};
-pub use changes::too_late;
+pub use changes::lateness;
 use changes::{changed, names, undone};
 pub use signals::{Signal, is_felt};
 use signals::{signals, silences, split};
@@ -160,11 +160,7 @@ impl View {
         let breakdown =
             alert.breakdown.iter().filter(|part| !reasons.iter().any(|r| shows(r, (alert, part))));
         let changed = |change| changed(change, by, zone);
-        let late = |change| match too_late(change, alert) {
-            Some(late) => format!("{}; {late}", changed(change)),
-            None => changed(change),
-        };
-        let changes = list(changes.map(late));
+        let changes = list(changes.map(|change| changed(change) + &lateness(change, alert)));
         let breakdown = list(breakdown.map(|part| divided(alert, part)));
         Self {
             state: alert.state.name(),

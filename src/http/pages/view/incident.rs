@@ -13,7 +13,7 @@ use crate::engine::alert::{Alert, State};
 use crate::engine::chart::Chart;
 use crate::http::pages::Facts;
 use crate::notify::chart::{self, Look, Plot};
-use crate::notify::view::{Cause, View, clean, too_late};
+use crate::notify::view::{Cause, View, clean, lateness};
 use crate::series::Verdict;
 use crate::store::{Acknowledged, Done, Held, Sent, Whole};
 
@@ -224,7 +224,7 @@ fn services(alert: &Alert, clear: bool) -> (Vec<Link>, Option<Link>) {
 fn changes(alert: &Alert, reader: Reader<'_>) -> Vec<String> {
     let told = alert.changes.iter().take(CHANGES_MAX).map(|change| {
         let at = reader.moment(change.at).text;
-        let late = too_late(change, alert).map_or_else(String::new, |late| format!("; {late}"));
+        let late = lateness(change, alert);
         clean(&format!("{} of {}: {}, {at}{late}", change.kind, change.service, change.what))
     });
     let more = alert.changes.len().saturating_sub(CHANGES_MAX);

@@ -164,7 +164,7 @@ impl MovedRow {
         let unit = moved.unit.as_deref();
         let query =
             facts.rules.signal(&moved.signal).map_or_else(String::new, |found| found.query.clone());
-        let panel = panel_told(drawn, moved);
+        let panel = drawn.panel_of(moved);
         let url = query_url(facts.source_url.as_deref(), &query, at);
         let [told, expected] = format::optional_pair([moved.now, moved.expected], unit);
         Self {
@@ -216,7 +216,7 @@ pub(super) fn values_now(title: &str, moving: &Alert, newest: &Newest) -> Vec<St
 /// was drawn.
 fn value_now(moved: &MovedSignal, newest: &Newest) -> Option<[String; 2]> {
     let (now, usual) = if moved.peer.is_some() {
-        let panel = panel_told(&newest.chart, moved)?;
+        let panel = newest.chart.panel_of(moved)?;
         let usual = panel.expected.last().copied().flatten().map(|band| f64::from(band.centre));
         (panel.values.last().copied().flatten().map(f64::from), usual)
     } else {
@@ -224,22 +224,14 @@ fn value_now(moved: &MovedSignal, newest: &Newest) -> Option<[String; 2]> {
         let is_told = |one: &&SeriesStanding| {
             one.series.signal == moved.signal && one.series.labels == moved.labels
         };
-        let standing = service.series.iter().find(is_told)?;
-        let standing = Some(standing).filter(|one| one.health != Health::Unasked)?;
+        let standing = service.series.iter().find(is_told);
+        let standing = standing.filter(|one| one.health != Health::Unasked)?;
         (standing.value, usual_of(standing).map(|[_, centre, _]| centre))
     };
     let unit = moved.unit.as_deref();
     Some(match now.zip(usual) {
         Some((now, usual)) => format::pair([now, usual], unit),
         None => [format::optional(now, unit), String::new()],
-    })
-}
-
-fn panel_told<'c>(chart: &'c Chart, moved: &MovedSignal) -> Option<&'c Panel> {
-    chart.panels.iter().find(|panel| {
-        panel.service == moved.service
-            && panel.signal == moved.signal
-            && panel.labels == moved.labels
     })
 }
 
