@@ -65,7 +65,9 @@ async fn nothing_that_is_sent_is_answered_in_a_way_that_is_not_described() {
     let mut command = Command::new(schemathesis);
     command.current_dir(home.path("")).args(["run", "--url", &url, "--no-color"]);
     command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES]);
-    command.args(["--seed", "7", "--generation-database", "none", "--workers", "2"]);
+    // One worker: Python up to 3.11 fails at times where two threads parse source at once, as
+    // hypothesis does (python/cpython#106905).
+    command.args(["--seed", "7", "--generation-database", "none", "--workers", "1"]);
     command.args(["--checks", "not_a_server_error,status_code_conformance"]);
     command.args(["--checks", "content_type_conformance,response_schema_conformance"]);
     command.args(["--suppress-health-check", "all", "--continue-on-failure"]);
