@@ -13,6 +13,7 @@ use grayflag::engine::transform::Transform;
 use grayflag::engine::{Engine, Settings};
 use grayflag::rules::{Budget, MinEffect, Role, Rules, Scale, Signal};
 use grayflag::series::{Batch, Change, ChangeKind, Labels, Sample, Series};
+use grayflag::stats::hours::Hours;
 use grayflag::stats::profile::mask_incidents;
 use grayflag::time::{Span, Timestamp};
 
@@ -185,10 +186,10 @@ fn what_ended_is_not_the_onset_of_what_comes_next() {
     let after = |residual: Residual, blocks: i64, quiet: Residual, then: i64| {
         let mut drift = Drift::default();
         for block in 0..blocks {
-            drift.update(block, Some(residual), &sds);
+            drift.update(block, Some(residual), &sds, &Hours::default());
         }
         for block in blocks..blocks + then {
-            drift.update(block, Some(quiet), &sds);
+            drift.update(block, Some(quiet), &sds, &Hours::default());
         }
         drift.onset(Direction::Up)
     };

@@ -272,15 +272,14 @@ impl Engine {
 /// The largest score toward worse of a series, before it is asked whether the move matters.
 fn raw(tracked: &Tracked, signal: &Signal) -> Option<f64> {
     tracked.baseline.as_ref()?;
-    let (score, _) = tracked.drift.strongest(signal.worse)?;
+    let score = tracked.drift.votes(signal.worse)?.largest();
     let plain = tracked.drift.unadjusted(signal.worse).unwrap_or(f64::NEG_INFINITY);
     Some(score.max(plain))
 }
 
 /// Why a move does not count; none where it does.
 fn too_small(tracked: &Tracked, signal: &Signal, (slot, load): (u16, Load)) -> Option<TooSmall> {
-    let counted = vote(tracked, signal, slot, load)?.into_iter().fold(0.0, f64::max);
-    if counted > 0.0 {
+    if vote(tracked, signal, slot, load)?.largest() > 0.0 {
         return None;
     }
     let [seen, expected] = moved_to(tracked, signal, slot, load)?;

@@ -14,6 +14,7 @@ use crate::stats::alone::believed_path;
 use crate::stats::count::{self, base_rate};
 use crate::stats::ewma::{SCALES, cold_sds, scale_sds};
 use crate::stats::grain::Grain;
+use crate::stats::hours::Hours;
 use crate::stats::packed::PackedProfile;
 use crate::stats::profile::{WeekProfile, mask_incidents, rolling_origin};
 use crate::stats::robust::median;
@@ -49,6 +50,8 @@ pub struct Baseline {
     per_traffic: bool,
     /// Empirical standard deviation of each scale's score on a normal day.
     pub sds: [f64; SCALES],
+    /// The same above the last hours, where it is held against these too.
+    pub hours: Hours,
     /// The same over an hour with traffic's part left in; none where nothing is adjusted, or
     /// where nobody would suffer from what load explains.
     pub unadjusted_sd: Option<f64>,
@@ -176,10 +179,13 @@ fn fit_level(transform: Transform, values: &[f64], slots: &[u16], load: &[Load])
     let traffic_slope = slope_on_traffic(&raw, load);
     let z: Vec<f64> =
         raw.iter().zip(load).map(|(&z, load)| adjust(z, traffic_slope, *load)).collect();
-    let mut sds = scale_sds(&believed_path(&z));
+    let believed = believed_path(&z);
+    let mut sds = scale_sds(&believed);
+    let mut hours = Hours::measure(&believed);
     if grain.is_state {
         // Most of its residuals are zero: quantiles of them say nothing about its next step.
         sds.iter_mut().zip(cold_sds()).for_each(|(sd, cold)| *sd = sd.max(cold));
+        hours = Hours::default();
     }
     let adjusted = traffic_slope != 0.0;
     let unadjusted_sd = adjusted.then(|| scale_sds(&believed_path(&raw))[HOUR]);
@@ -187,7 +193,7 @@ fn fit_level(transform: Transform, values: &[f64], slots: &[u16], load: &[Load])
     let profile = profile.pack();
     let model = Model::Level { profile, scale, spread_floor, traffic_slope };
     let residuals = z.iter().map(|&z| z.is_finite().then_some(Residual::Level(z))).collect();
-    let baseline = Baseline { transform, model, per_traffic: false, sds, unadjusted_sd };
+    let baseline = Baseline { transform, model, per_traffic: false, sds, hours, unadjusted_sd };
     Some(Fitted { baseline, residuals, unadjusted })
 }
 
@@ -210,7 +216,9 @@ fn fit_count(transform: Transform, values: &[f64], load: &[Load]) -> Option<Fitt
         })
         .collect();
     let model = Model::Count { events: rate };
-    let baseline = Baseline { transform, model, per_traffic: false, sds, unadjusted_sd: None };
+    let hours = Hours::default();
+    let baseline =
+        Baseline { transform, model, per_traffic: false, sds, hours, unadjusted_sd: None };
     Some(Fitted { baseline, residuals, unadjusted: Vec::new() })
 }
 

@@ -14,7 +14,7 @@ use crate::rules::{Role, Rules, Worse};
 use crate::stats::surprise::normal_survival;
 use crate::time::{Span, Timestamp};
 
-/// A series enters an incident from this score on.
+/// A series that votes with so much enters an incident.
 pub const FINDING_MIN: f64 = 2.0;
 /// Where nothing reaches [`FINDING_MIN`] and the service is in alarm all the same, these weak
 /// signals have added up to it.
@@ -82,17 +82,18 @@ pub struct Finding {
     pub place: usize,
     /// Which way it went.
     pub direction: Direction,
-    /// Score toward worse, in units of its normal movement.
+    /// Score toward worse above its last days, in units of its normal movement: less than it voted
+    /// with where that was above its last hours.
     pub score: f64,
     /// When it began.
     pub onset: Timestamp,
     /// Where the onset can lie.
     pub range: [Timestamp; 2],
-    /// Chance of such a score on a normal day.
+    /// Chance of what it voted with on a normal day.
     pub p_value: f64,
 }
 
-/// The findings of one service at a block, strongest first: what scores at least `least`.
+/// The findings of one service at a block, strongest first: what votes with at least `least`.
 pub fn findings(
     service: &Service,
     tracks: &[Tracked],
@@ -108,8 +109,9 @@ pub fn findings(
             let tracked = &tracks[place];
             let signal = &rules.signals[tracked.signal];
             let scores = vote(tracked, signal, slot, load)?;
-            let score = scores.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            (score >= least).then(|| finding(place, tracked, signal.worse, score))?
+            let found = finding(place, tracked, signal.worse, scores.state())?;
+            let p_value = normal_survival(scores.largest());
+            (scores.largest() >= least).then_some(Finding { p_value, ..found })
         })
         .collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));
@@ -141,12 +143,12 @@ pub fn finding(place: usize, tracked: &Tracked, worse: Worse, score: f64) -> Opt
     Some(Finding { place, direction, score, onset, range, p_value: normal_survival(score) })
 }
 
-/// Which way a series went: toward worse, or for `either` the way of its strongest score.
+/// Which way a series went: toward worse, or for `either` the way that it goes.
 pub fn direction_of(tracked: &Tracked, worse: Worse) -> Option<Direction> {
     match worse {
         Worse::Up => Some(Direction::Up),
         Worse::Down => Some(Direction::Down),
-        Worse::Either => tracked.drift.state_score().map(Direction::of),
+        Worse::Either => tracked.drift.direction(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::baseline::{self, Baseline, Fitted, HOUR, Load, Residual};
 use crate::engine::detect::absence;
 use crate::engine::detect::apart;
 use crate::engine::detect::budget::Calibration;
-use crate::engine::detect::drift::Drift;
+use crate::engine::detect::drift::{Drift, Scores};
 use crate::engine::detect::statistic::Families;
 use crate::engine::grid::PER_WEEK;
 use crate::engine::service::{Block, HISTORY_MIN_BLOCKS, Service, Traffic, lasts, load_from};
@@ -16,7 +16,7 @@ use crate::engine::track::Tracked;
 use crate::engine::vote::{is_big_enough, is_big_unadjusted};
 use crate::rules::{Role, Signal};
 use crate::series::SeriesId;
-use crate::stats::ewma::{SCALES, decayed_mean};
+use crate::stats::ewma::decayed_mean;
 use crate::stats::robust::{median, quantile, sort_finite};
 use crate::stats::tail::{QUIET_BLOCKS, REARM, Tail, peaks};
 
@@ -38,7 +38,7 @@ const USUAL_HIGH: f64 = 0.97;
 const LEARNED_ERRORS_MIN: f64 = 0.005;
 
 /// The scores of one series over a replay; none in blocks in which it could not vote.
-type Path = Vec<Option<[f64; SCALES]>>;
+type Path = Vec<Option<Scores>>;
 
 /// A stretch of blocks to learn from, with what all services share.
 #[derive(Debug)]
@@ -221,14 +221,15 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
     let mut drift = Drift::default();
     let farthest = tracked.farthest();
     let judge = |(i, &residual): (usize, &Option<Residual>)| {
-        drift.update(past.from + i64::try_from(i).unwrap_or(0), residual, &fitted.baseline.sds);
+        let block = past.from + i64::try_from(i).unwrap_or(0);
+        drift.update(block, residual, &fitted.baseline.sds, &fitted.baseline.hours);
         if let Some(sd) = fitted.baseline.unadjusted_sd
             && residual.is_some()
         {
             drift.update_unadjusted(fitted.unadjusted.get(i).copied(), sd);
         }
-        let scores = drift.scores(signal.worse)?;
-        let worst = scores.into_iter().fold(0.0, f64::max);
+        let scores = drift.votes(signal.worse)?;
+        let worst = scores.largest();
         let at = (past.slots[i], past.load[i]);
         let matters = || match (farthest, fitted.baseline.expected(at.0, at.1)) {
             (Some(farthest), Some(expected)) => {
@@ -241,10 +242,10 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
         let counts = worst < COUNTED_MIN || matters();
         let mut scores = if counts { scores } else { scores.map(|score| score.min(0.0)) };
         if let Some(plain) = drift.unadjusted(signal.worse)
-            && plain > scores[HOUR]
+            && plain > scores.days[HOUR]
             && is_big_unadjusted(&drift, &fitted.baseline, signal, past.slots[i])
         {
-            scores[HOUR] = plain;
+            scores.days[HOUR] = plain;
         }
         Some(scores)
     };
@@ -256,20 +257,32 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
 }
 
 /// Widens the spreads of a series whose replayed scores rise above [`SERIES_HEIGHT`] more than
-/// once a week, so that it does so once: one wild series must not make its service deaf to all
-/// others (METHODS 2.5).
+/// once a week, so that they do so once: one wild series must not make its service deaf to all
+/// others (METHODS 2.5). The scores above the last days and those above the last hours do so each,
+/// so that the state of a series is the same with the latter and without.
 fn temper(path: &Path, baseline: &mut Baseline) {
+    if let Some(factor) = excess(path, Scores::state) {
+        let sds = baseline.sds.iter_mut().chain(&mut baseline.unadjusted_sd);
+        sds.for_each(|sd| *sd *= factor);
+    }
+    if baseline.hours.is_used()
+        && let Some(factor) = excess(path, |s| s.hours.into_iter().fold(0.0, f64::max))
+    {
+        baseline.hours.widen(factor);
+    }
+}
+
+/// How many times [`SERIES_HEIGHT`] the largest of these scores reaches once a week.
+fn excess(path: &Path, of: impl Fn(&Scores) -> f64) -> Option<f64> {
     let worst: Vec<f64> = path
         .iter()
         .skip_while(|scores| scores.is_none())
         .skip(REPLAY_WARM_UP.min(path.len() / 2))
-        .filter_map(|scores| Some(scores.as_ref()?.iter().copied().fold(f64::MIN, f64::max)))
+        .filter_map(|scores| Some(of(scores.as_ref()?)))
         .collect();
     let weeks = worst.len() as f64 / PER_WEEK as f64;
-    let Some(tail) = Tail::fit(&peaks(&worst, REARM, QUIET_BLOCKS), weeks) else { return };
-    let factor = (tail.threshold(1.0) / SERIES_HEIGHT).max(TEMPER_MIN);
-    let sds = baseline.sds.iter_mut().chain(&mut baseline.unadjusted_sd);
-    sds.for_each(|sd| *sd *= factor);
+    let tail = Tail::fit(&peaks(&worst, REARM, QUIET_BLOCKS), weeks)?;
+    Some((tail.threshold(1.0) / SERIES_HEIGHT).max(TEMPER_MIN))
 }
 
 fn calibrate(tracks: &[Tracked], paths: &[(usize, Path)]) -> Option<Calibration> {
@@ -283,7 +296,7 @@ fn calibrate(tracks: &[Tracked], paths: &[(usize, Path)]) -> Option<Calibration>
         let mut families = Families::new();
         for (place, path) in paths {
             if let Some(scores) = path.get(i).copied().flatten() {
-                families.vote(tracks[*place].family(), scores);
+                families.vote(tracks[*place].family(), scores.voted());
             }
         }
         most_families = most_families.max(families.len());

@@ -165,14 +165,13 @@ impl Engine {
         let signal = &self.rules.signals[tracked.signal];
         let own = own_load(tracked, load);
         let newest = self.state.tracks.newest(tracked);
-        let strongest =
-            vote(tracked, signal, slot, load).map(|scores| scores.into_iter().fold(0.0, f64::max));
+        let strongest = vote(tracked, signal, slot, load).map(|scores| scores.largest().max(0.0));
         let score = score(limit, strongest);
         let way = direction_of(tracked, signal.worse).filter(|_| score >= MOVING_MIN);
         let onset = |way| tracked.drift.onset(way).map(|onset| block_start(onset.at));
         let too_small = || {
-            let strongest = tracked.drift.strongest(signal.worse);
-            let moves = strongest.is_some_and(|(score, _)| score >= WEAK_MIN);
+            let votes = tracked.drift.votes(signal.worse);
+            let moves = votes.is_some_and(|votes| votes.largest() >= WEAK_MIN);
             moves && !matters(tracked, signal, slot, load)
         };
         let health = if tracked.unasked {

@@ -23,8 +23,8 @@ impl Engine {
                     continue;
                 };
                 let signal = &self.rules.signals[tracked.signal];
-                let strongest = vote(tracked, signal, slot, load)
-                    .map(|scores| scores.into_iter().fold(0.0, f64::max));
+                let strongest =
+                    vote(tracked, signal, slot, load).map(|scores| scores.largest().max(0.0));
                 rows.push(ScoreRow {
                     series: &tracked.series,
                     value,

@@ -130,7 +130,7 @@ impl Service {
         for tracked in self.judged().map(|place| &tracks[place]) {
             let signal = &rules.signals[tracked.signal];
             if let Some(scores) = vote(tracked, signal, slot, load) {
-                families.vote(tracked.family(), scores);
+                families.vote(tracked.family(), scores.voted());
             }
         }
         self.statistic = families.statistic();
@@ -303,7 +303,7 @@ fn judge(tracked: &mut Tracked, block: i64, slot: u16, load: Load) {
     let Some(baseline) = &mut tracked.baseline else { return };
     baseline.approach(slot);
     let residual = value.is_finite().then(|| baseline.residual(value, slot, load)).flatten();
-    tracked.drift.update(block, residual, &baseline.sds);
+    tracked.drift.update(block, residual, &baseline.sds, &baseline.hours);
     if residual.is_some() {
         let plain = baseline.unadjusted(value, slot);
         tracked.drift.update_unadjusted(plain, baseline.unadjusted_sd.unwrap_or(1.0));

@@ -2,10 +2,9 @@
 
 use crate::engine::baseline::{Baseline, HOUR, Load};
 use crate::engine::detect::apart;
-use crate::engine::detect::drift::{Drift, toward};
+use crate::engine::detect::drift::{Drift, Scores, toward};
 use crate::engine::track::Tracked;
 use crate::rules::Signal;
-use crate::stats::ewma::SCALES;
 
 /// From this mean residual on, half of where residuals are cut off, a level is larger than they
 /// say.
@@ -13,22 +12,21 @@ const CUT_OFF: f64 = 3.0;
 
 /// Whether a series may vote, and how: its scores toward worse, or zero where the move is
 /// smaller than anybody cares about.
-pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option<[f64; SCALES]> {
+pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option<Scores> {
     if tracked.role.is_context() {
         return None;
     }
-    let scores = tracked.drift.scores(signal.worse)?;
+    let scores = tracked.drift.votes(signal.worse)?;
     tracked.baseline.as_ref()?;
     // What is nowhere above zero is cut to zero nowhere.
-    let big_enough =
-        scores.iter().all(|&score| score <= 0.0) || matters(tracked, signal, slot, load);
+    let big_enough = scores.largest() <= 0.0 || matters(tracked, signal, slot, load);
     let mut scores = if big_enough { scores } else { scores.map(|score| score.min(0.0)) };
     if let Some(plain) = tracked.drift.unadjusted(signal.worse)
-        && plain > scores[HOUR]
+        && plain > scores.days[HOUR]
         && let Some(baseline) = &tracked.baseline
         && is_big_unadjusted(&tracked.drift, baseline, signal, slot)
     {
-        scores[HOUR] = plain;
+        scores.days[HOUR] = plain;
     }
     Some(scores)
 }

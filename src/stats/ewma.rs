@@ -1,7 +1,8 @@
-//! A bank of exponentially weighted means at several half-lives above a slow one.
+//! A bank of exponentially weighted means at several half-lives above slow ones.
 //!
 //! The slow mean is a high-pass filter: what a baseline of weeks gets wrong for days is taken
-//! out, so that one threshold serves series of very different memory.
+//! out, so that one threshold serves series of very different memory. A second one, over hours,
+//! serves series whose level wanders ([`super::hours`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub const PRICES: [f64; SCALES] = [1.25, 1.1, 1.0, 1.0, 1.0];
 /// Half-life of the slow mean, in blocks: two days.
 pub const SLOW_HALF_LIFE: f64 = 576.0;
 
+/// Half-life of the slow mean over hours, in blocks: ten hours.
+pub const HOURS_HALF_LIFE: f64 = 120.0;
+
 /// `1 − 2^(−1/h)` for each of [`HALF_LIVES`]: the weight of the newest block.
 pub const WEIGHTS: [f64; SCALES] = [
     0.292_893_218_813_452_4,
@@ -32,7 +36,10 @@ pub const WEIGHTS: [f64; SCALES] = [
 /// `1 − 2^(−1/h)` for [`SLOW_HALF_LIFE`].
 const SLOW_WEIGHT: f64 = 0.001_202_656_749_818_786_8;
 
-/// How far one block may pull the slow mean, in σ: a spike must not.
+/// `1 − 2^(−1/h)` for [`HOURS_HALF_LIFE`].
+const HOURS_WEIGHT: f64 = 0.005_759_576_182_452_708;
+
+/// How far one block may pull a slow mean, in σ: a spike must not.
 const SLOW_PULL: f64 = 3.0;
 
 /// Gaps of up to this many blocks (2 h) are bridged; after longer ones the fast means forget.
@@ -42,7 +49,7 @@ pub const GAP_BRIDGED: u32 = 24;
 const HISTORY_MIN: usize = 864;
 
 /// Blocks (2 days) at the start of a replay that still feel the empty start.
-const WARM_UP: usize = 576;
+pub(super) const WARM_UP: usize = 576;
 
 /// Spreads from data are not trusted below this: flat and quantised series.
 pub const SD_FLOOR: f64 = 0.15;
@@ -58,6 +65,7 @@ const COLD_AUTOCORRELATION: f64 = 0.6;
 pub struct Bank {
     e: [f64; SCALES],
     slow: f64,
+    hours: f64,
 }
 
 impl Bank {
@@ -65,17 +73,32 @@ impl Bank {
     ///
     /// A value that is not finite changes nothing. Cost: O(1), about 20 flops.
     pub fn update(&mut self, z: f64) {
+        if z.is_finite() {
+            self.slow += SLOW_WEIGHT * (z - self.slow).clamp(-SLOW_PULL, SLOW_PULL);
+        }
+        self.update_fast(z);
+    }
+
+    /// Takes the same residual into the slow mean over hours, as `L` does.
+    pub fn update_hours(&mut self, z: f64) {
+        if z.is_finite() {
+            self.hours += HOURS_WEIGHT * (z - self.hours).clamp(-SLOW_PULL, SLOW_PULL);
+        }
+    }
+
+    /// As [`Self::update`] while the slow means stand still: what comes is not to become the normal.
+    pub fn update_fast(&mut self, z: f64) {
         if !z.is_finite() {
             return;
         }
-        self.slow += SLOW_WEIGHT * (z - self.slow).clamp(-SLOW_PULL, SLOW_PULL);
         for (e, weight) in self.e.iter_mut().zip(WEIGHTS) {
             *e += weight * (z - *e);
         }
     }
 
     /// Forgets over a gap of `blocks`: each fast mean decays towards the slow one by
-    /// `(1 − λ_j)^blocks`, so that old evidence does not vote when data comes back.
+    /// `(1 − λ_j)^blocks`, so that old evidence does not vote when data comes back; so does the
+    /// slow mean over hours.
     ///
     /// Gaps of at most [`GAP_BRIDGED`] blocks change nothing. Decaying towards the slow mean and
     /// not towards zero keeps a gap from looking like a move on a series that sits off its
@@ -84,9 +107,14 @@ impl Bank {
         if blocks <= GAP_BRIDGED {
             return;
         }
+        let faded = |mean: f64, half_life: f64| {
+            self.slow + (mean - self.slow) * (-f64::from(blocks) / half_life).exp2()
+        };
+        let hours = faded(self.hours, HOURS_HALF_LIFE);
         for (e, half_life) in self.e.iter_mut().zip(HALF_LIVES) {
-            *e = self.slow + (*e - self.slow) * (-f64::from(blocks) / half_life).exp2();
+            *e = faded(*e, half_life);
         }
+        self.hours = hours;
     }
 
     /// `E_j − L`: how far the mean at scale `j` is from the slow mean, in σ of one block.
@@ -106,10 +134,15 @@ impl Bank {
         self.slow
     }
 
-    /// Accepts `to` as the new normal: the slow mean moves there at once. Not finite: ignored.
+    /// How far the series has sat above `L` over the last hours, in σ of one block.
+    pub fn between(&self) -> f64 {
+        self.hours - self.slow
+    }
+
+    /// Accepts `to` as the new normal: the slow means move there at once. Not finite: ignored.
     pub fn relevel(&mut self, to: f64) {
         if to.is_finite() {
-            self.slow = to;
+            (self.slow, self.hours) = (to, to);
         }
     }
 }
@@ -182,7 +215,12 @@ impl Means {
 /// # Cost
 /// O(n) time, 5 n numbers.
 pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
-    let mut paths: [Vec<f64>; SCALES] = std::array::from_fn(|_| Vec::with_capacity(z.len()));
+    replay(z, Bank::differences)
+}
+
+/// The same for anything that is read off a bank.
+pub(super) fn replay<const N: usize>(z: &[f64], read: impl Fn(&Bank) -> [f64; N]) -> [Vec<f64>; N] {
+    let mut paths: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(z.len()));
     let mut bank = Bank::default();
     // Nothing seen yet counts as a gap that is too long to bridge.
     let mut missing = GAP_BRIDGED + 1;
@@ -193,13 +231,14 @@ pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
                 bank.gap(missing);
             }
             bank.update(value);
+            bank.update_hours(value);
             (missing, seen) = (0, true);
         } else {
             missing = missing.saturating_add(1);
         }
         let known = missing <= GAP_BRIDGED;
-        for (path, difference) in paths.iter_mut().zip(bank.differences()) {
-            path.push(if known { difference } else { f64::NAN });
+        for (path, value) in paths.iter_mut().zip(read(&bank)) {
+            path.push(if known { value } else { f64::NAN });
         }
     }
     paths
@@ -228,7 +267,7 @@ pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
 /// METHODS 2.5; the formula is the variance of an EWMA, Roberts (1959), with the long-run
 /// variance factor of an AR(1).
 pub fn scale_sds(z: &[f64]) -> [f64; SCALES] {
-    if z.iter().filter(|value| value.is_finite()).count() < HISTORY_MIN {
+    if !is_enough_history(z) {
         return cold_sds();
     }
     let cold = cold_sds();
@@ -237,6 +276,11 @@ pub fn scale_sds(z: &[f64]) -> [f64; SCALES] {
     std::array::from_fn(|j| {
         robust::spread(&mut paths[j][skip..]).map_or(cold[j], |sd| sd.max(SD_FLOOR))
     })
+}
+
+/// Whether spreads come from the data and not from a formula.
+pub(super) fn is_enough_history(z: &[f64]) -> bool {
+    z.iter().filter(|value| value.is_finite()).count() >= HISTORY_MIN
 }
 
 /// The spreads that an AR(1) series with the usual memory would have, at least 0.35: what is
@@ -257,6 +301,7 @@ mod tests {
             assert!((weight - (1.0 - (-1.0 / half_life).exp2())).abs() < 1e-15);
         }
         assert!((SLOW_WEIGHT - (1.0 - (-1.0 / SLOW_HALF_LIFE).exp2())).abs() < 1e-15);
+        assert!((HOURS_WEIGHT - (1.0 - (-1.0 / HOURS_HALF_LIFE).exp2())).abs() < 1e-15);
     }
 
     #[test]
@@ -273,15 +318,19 @@ mod tests {
     fn a_spike_pulls_the_slow_mean_by_three_at_most() {
         let mut bank = Bank::default();
         bank.update(1e6);
+        bank.update_hours(1e6);
         assert!((bank.slow() - 3.0 * SLOW_WEIGHT).abs() < 1e-12);
+        assert!((bank.hours - 3.0 * HOURS_WEIGHT).abs() < 1e-12);
     }
 
     #[test]
     fn a_gap_forgets_towards_the_slow_mean() {
-        let mut bank = Bank { e: [2.0; SCALES], slow: 1.0 };
+        let mut bank = Bank { e: [2.0; SCALES], slow: 1.0, hours: 2.0 };
         bank.gap(24);
         assert_eq!(bank.differences(), [1.0; SCALES], "two hours are bridged");
+        assert_eq!(bank.between(), 1.0);
         bank.gap(48);
+        assert!((bank.between() - (-0.4_f64).exp2()).abs() < 1e-12);
         assert!((bank.difference(4) - 0.5).abs() < 1e-12, "one half-life of the slowest scale");
         assert!((bank.difference(3) - 0.25).abs() < 1e-12);
         assert_eq!(bank.difference(SCALES), 0.0);
@@ -297,6 +346,16 @@ mod tests {
         assert!(bank.difference(0) > 1.0);
         bank.relevel(2.0);
         assert!(bank.differences().iter().all(|d| d.abs() < 0.04));
+        assert_eq!(bank.between(), 0.0);
+    }
+
+    #[test]
+    fn slow_means_that_stand_still_learn_nothing() {
+        let mut bank = Bank::default();
+        bank.update_fast(2.0);
+        bank.update_fast(f64::NAN);
+        assert!(bank.difference(0) > 0.5);
+        assert_eq!([bank.slow, bank.hours], [0.0; 2]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod scale;
 pub mod alone;
 pub mod ewma;
 pub mod grain;
+pub mod hours;
 
 pub mod count;
 

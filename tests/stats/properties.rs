@@ -2,6 +2,7 @@
 
 use grayflag::stats::count::{CountBank, base_rate, count_paths, sds};
 use grayflag::stats::ewma::{Bank, SCALES, bank_paths, scale_sds};
+use grayflag::stats::hours::Hours;
 use grayflag::stats::onset::Onset;
 use grayflag::stats::packed::PackedProfile;
 use grayflag::stats::profile::{ScaleProfile, WeekProfile, mask_incidents, rolling_origin};
@@ -141,7 +142,9 @@ proptest! {
         let mut bank = Bank::default();
         for _ in 0..20 * 576 {
             bank.update(level);
+            bank.update_hours(level);
         }
+        prop_assert!(bank.between().abs() < 1e-4);
         prop_assert!(bank.differences().iter().all(|d| d.abs() < 1e-4));
         prop_assert!((bank.slow() - level).abs() < 1e-4);
         bank.gap(10_000);
@@ -161,6 +164,15 @@ proptest! {
         // With one in ten missing no gap is too long to bridge.
         prop_assert!(paths.iter().all(|path| path[first..].iter().all(|x| x.is_finite())));
         prop_assert!(scale_sds(&z).iter().all(|sd| sd.is_finite() && *sd > 0.0));
+        let hours = Hours::measure(&z);
+        let mut bank = Bank::default();
+        for &z in &z {
+            bank.update(z);
+            hours.update(&mut bank, z);
+            for (score, days) in hours.scores(&bank).into_iter().zip(bank.differences()) {
+                prop_assert!(score.is_finite() && score * days >= 0.0);
+            }
+        }
         let mut counts = CountBank::default();
         for &k in &k {
             counts.update(k, 0.2);

@@ -11,10 +11,11 @@ use crate::rules::Worse;
 use crate::stats::alone::believed;
 use crate::stats::count::CountBank;
 use crate::stats::ewma::{Bank, HALF_LIVES, Means, PRICES, SCALES};
+use crate::stats::hours::{Hours, SHORT};
 use crate::stats::onset::Onset;
 
 /// Blocks with a value that a series needs after a gap before it may vote again.
-const VALID_MIN: u32 = 3;
+const VALID_MIN: u8 = 3;
 /// A gap longer than this fades the memory of what was before: two hours.
 const GAP_BLOCKS: i64 = 24;
 
@@ -37,16 +38,58 @@ pub struct Drift {
     down: Onset,
     /// Newest block that had a value; block 0 is the first of 1970.
     last: Option<NonZeroI64>,
-    /// Blocks with a value in a row.
-    valid: u32,
+    /// Blocks with a value in a row, up to as many as fit.
+    valid: u8,
     /// Positive is up; shortest memory first. Narrow, since there may be a million of these.
     scores: [f32; SCALES],
-    /// Newest residual in standard units.
-    residual: Option<f32>,
+    /// The same above the last hours.
+    hours: [f32; SHORT],
+    /// Newest residual in standard units, where the newest block had a value.
+    residual: f32,
     /// The same with traffic's part left in, where it is kept.
     plain: Option<Box<Plain>>,
     /// True while the slow means stand still.
     held: bool,
+}
+
+/// Scores of one series, shortest memory first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Above where it has sat over the last days: what state it is in. Where traffic's part is left
+    /// in and counts, that of an hour is with it.
+    pub days: [f64; SCALES],
+    /// Above where it has sat over the last hours; zero where it is not held against these.
+    pub hours: [f64; SHORT],
+}
+
+impl Scores {
+    /// What the series votes with: at each scale the larger of both.
+    pub fn voted(&self) -> [f64; SCALES] {
+        let mut voted = self.days;
+        for (score, &hours) in voted.iter_mut().zip(&self.hours) {
+            // Zero says nothing: a score below it stands.
+            if hours > 0.0 {
+                *score = score.max(hours);
+            }
+        }
+        voted
+    }
+
+    /// The largest score that it votes with.
+    pub fn largest(&self) -> f64 {
+        self.voted().into_iter().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The largest score above the last days.
+    pub fn state(&self) -> f64 {
+        self.days.into_iter().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Every score changed alike.
+    #[must_use]
+    pub fn map(self, change: impl Fn(f64) -> f64) -> Self {
+        Self { days: self.days.map(&change), hours: self.hours.map(change) }
+    }
 }
 
 /// What a series does when nothing is excused by traffic.
@@ -94,10 +137,15 @@ impl Direction {
 impl Drift {
     /// Takes in one block. No residual: nothing moves, and the series may not vote until it has
     /// been back for three blocks.
-    pub fn update(&mut self, block: i64, residual: Option<Residual>, sds: &[f64; SCALES]) {
+    pub fn update(
+        &mut self,
+        block: i64,
+        residual: Option<Residual>,
+        sds: &[f64; SCALES],
+        hours: &Hours,
+    ) {
         let Some(residual) = residual else {
             self.valid = 0;
-            self.residual = None;
             if let Some(plain) = &mut self.plain {
                 plain.before = f64::NAN;
             }
@@ -120,15 +168,17 @@ impl Drift {
         let level = match residual {
             Residual::Level(_) => {
                 self.counts = None;
-                let (slow, level) = (self.bank.slow(), self.bank.difference(SCALES - 1));
-                self.bank.update(believed(z, self.residual.map_or(f64::NAN, f64::from)));
-                if self.held {
-                    self.bank.relevel(slow);
-                }
+                let level = self.bank.difference(SCALES - 1);
+                let before = self.residual().unwrap_or(f64::NAN);
+                let believed = believed(z, before);
+                feed(&mut self.bank, believed, self.held);
+                // These learn also what is held: they are no normal, and soon forget.
+                hours.update(&mut self.bank, believed);
                 for (scale, sd) in sds.iter().enumerate() {
                     let score = self.bank.difference(scale) / (sd * PRICES[scale]);
                     self.scores[scale] = narrow(score);
                 }
+                self.hours = hours.scores(&self.bank).map(narrow);
                 level
             }
             Residual::Count { value, events, expected } => {
@@ -138,13 +188,14 @@ impl Drift {
                 for (scale, sd) in sds.iter().enumerate() {
                     self.scores[scale] = narrow(counts.bank.score(scale, sd * PRICES[scale]));
                 }
+                self.hours = [0.0; SHORT];
                 f64::NAN
             }
         };
         let moved = z - self.bank.slow();
         self.up.update(moved, level, block);
         self.down.update(-moved, -level, block);
-        self.residual = Some(narrow(z));
+        self.residual = narrow(z);
         self.last = NonZeroI64::new(block);
         self.valid = self.valid.saturating_add(1);
     }
@@ -157,11 +208,7 @@ impl Drift {
             return;
         };
         let plain = self.plain.get_or_insert_default();
-        let slow = plain.bank.slow();
-        plain.bank.update(believed(z, plain.before));
-        if self.held {
-            plain.bank.relevel(slow);
-        }
+        feed(&mut plain.bank, believed(z, plain.before), self.held);
         (plain.before, plain.score) = (z, plain.bank.difference(HOUR) / sd);
     }
 
@@ -183,10 +230,15 @@ impl Drift {
         self.held = held;
     }
 
-    /// Scores with the direction that hurts positive, shortest memory first. None: this series
-    /// cannot vote, because it has just come (back) or is silent.
+    /// Scores with the direction that hurts positive, for a vote. None: this series cannot vote,
+    /// because it has just come (back) or is silent.
+    pub fn votes(&self, worse: Worse) -> Option<Scores> {
+        (self.valid >= VALID_MIN).then(|| self.seen(worse))
+    }
+
+    /// The same above the last days alone: what state the series is in.
     pub fn scores(&self, worse: Worse) -> Option<[f64; SCALES]> {
-        (self.valid >= VALID_MIN).then(|| self.scores.map(|score| toward(worse, f64::from(score))))
+        Some(self.votes(worse)?.days)
     }
 
     /// The largest score toward worse, and its scale: the shortest, where several are clipped.
@@ -204,8 +256,16 @@ impl Drift {
         scores[..SCALES - 1].iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))
     }
 
-    /// The same where events are counted, over an hour and two, as far as these know of more than a
-    /// burst; zero where they do not. None where levels are measured.
+    /// Which way the series goes, by what is farthest from normal, also above the last hours.
+    pub fn direction(&self) -> Option<Direction> {
+        let hours = self.hours.iter().copied().map(f64::from);
+        let scores = hours.chain(self.state_score());
+        let farthest = scores.max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+        (self.valid >= VALID_MIN).then(|| Direction::of(farthest))
+    }
+
+    /// The state score where events are counted, over an hour and two, as far as these know of more
+    /// than a burst; zero where they do not. None where levels are measured.
     pub fn lasting_score(&self) -> Option<f64> {
         let counts = self.counts.as_ref()?;
         let scores = self.scores(Worse::Up)?;
@@ -256,7 +316,7 @@ impl Drift {
 
     /// The newest residual in standard units.
     pub fn residual(&self) -> Option<f64> {
-        self.residual.map(f64::from)
+        (self.valid > 0).then(|| f64::from(self.residual))
     }
 
     /// Takes a level in standard units as the new normal, and says which one it replaces. What
@@ -276,13 +336,21 @@ impl Drift {
         (self.up, self.down) = (Onset::default(), Onset::default());
     }
 
-    /// The largest score toward worse when the series was last seen, whether it may vote or not.
+    /// The largest score toward worse with which the series voted when it was last seen, whether it
+    /// may vote or not.
     pub fn last_score(&self, worse: Worse) -> f64 {
-        self.scores
-            .iter()
-            .map(|&score| toward(worse, f64::from(score)))
-            .fold(f64::NEG_INFINITY, f64::max)
+        self.seen(worse).largest()
     }
+
+    fn seen(&self, worse: Worse) -> Scores {
+        let toward = |score| toward(worse, f64::from(score));
+        Scores { days: self.scores.map(toward), hours: self.hours.map(toward) }
+    }
+}
+
+/// Takes in one value; the slow means stand still while they are held.
+fn feed(bank: &mut Bank, z: f64, held: bool) {
+    if held { bank.update_fast(z) } else { bank.update(z) }
 }
 
 /// A score with the direction that hurts positive.
@@ -303,7 +371,7 @@ mod tests {
         let blocks = levels.iter().flat_map(|&(level, blocks)| (0..blocks).map(move |_| level));
         let mut drift = Drift::default();
         for (block, level) in (1..).zip(blocks) {
-            drift.update(block, Some(Residual::Level(level)), &[1.0; SCALES]);
+            drift.update(block, Some(Residual::Level(level)), &[1.0; SCALES], &Hours::default());
         }
         drift
     }
@@ -337,7 +405,7 @@ mod tests {
             let mut drift = Drift::default();
             for (block, &events) in (1..).zip(blocks) {
                 let count = Residual::Count { value: events, events, expected: 0.5 };
-                drift.update(block, Some(count), &[1.0; SCALES]);
+                drift.update(block, Some(count), &[1.0; SCALES], &Hours::default());
             }
             drift.lasting_score().unwrap()
         };
@@ -347,13 +415,71 @@ mod tests {
         assert!(stood(&[(9.0, 288)]).lasting_score().is_none(), "levels are no events");
     }
 
+    /// A week around nothing, and what is learned from a level that wanders by 3 σ in four days.
+    fn wandered() -> (Drift, Hours) {
+        let at = |block: i64| 3.0 * (block as f64 / 1152.0 * std::f64::consts::TAU).sin();
+        let noise = |block: i64| if block % 2 == 0 { 1.0 } else { -1.0 };
+        let z: Vec<f64> = (1..8065).map(|block| at(block) + noise(block)).collect();
+        let hours = Hours::measure(&z);
+        assert!(hours.is_used());
+        (stood(&[(0.0, 2016)]), hours)
+    }
+
+    #[test]
+    fn a_wandering_series_votes_with_its_move_above_the_last_hours_too() {
+        let (mut drift, hours) = wandered();
+        for block in 2017..2029 {
+            drift.update(block, Some(Residual::Level(2.0)), &[2.0; SCALES], &hours);
+        }
+        let votes = drift.votes(Worse::Up).unwrap();
+        assert!(votes.hours.iter().zip(votes.days).all(|(&hours, days)| hours > days));
+        assert_eq!(votes.voted().to_vec(), [&votes.hours[..], &votes.days[SHORT..]].concat());
+        assert_eq!(drift.scores(Worse::Up), Some(votes.days), "the state is that above the days");
+        let down = drift.votes(Worse::Down).map(|votes| votes.voted());
+        assert_eq!(down, Some(votes.days.map(|score| -score)));
+    }
+
+    #[test]
+    fn what_comes_back_after_it_was_held_has_not_moved() {
+        let (mut drift, hours) = wandered();
+        for (block, level) in (2017..).zip([[1.5; 288], [0.0; 288]].concat()) {
+            drift.hold(level > 0.0);
+            drift.update(block, Some(Residual::Level(level)), &[1.0; SCALES], &hours);
+            let votes = drift.votes(Worse::Either).unwrap();
+            assert!(level > 0.0 || votes.largest() <= votes.state(), "{block}: {votes:?}");
+        }
+    }
+
+    #[test]
+    fn a_series_goes_the_way_of_its_largest_vote() {
+        let (mut drift, hours) = wandered();
+        for (block, level) in (2017..).zip([[-1.5; 288].as_slice(), &[1.5; 4]].concat()) {
+            drift.update(block, Some(Residual::Level(level)), &[3.0, 1.0, 1.0, 1.0, 1.0], &hours);
+        }
+        assert!(drift.state_score() < Some(0.0), "over two hours it is still below");
+        assert_eq!(drift.direction(), Some(Direction::Up));
+        let voted = drift.votes(Worse::Up).map(|votes| votes.largest());
+        assert_eq!(voted, Some(drift.last_score(Worse::Up)));
+    }
+
+    #[test]
+    fn an_accepted_level_is_that_of_the_last_hours_too() {
+        let (mut drift, hours) = wandered();
+        for block in 2017..2161 {
+            drift.update(block, Some(Residual::Level(2.0)), &[1.0; SCALES], &hours);
+        }
+        drift.accept_level(2.0);
+        drift.update(2161, Some(Residual::Level(2.0)), &[1.0; SCALES], &hours);
+        assert!(drift.votes(Worse::Up).unwrap().voted().iter().all(|&score| score < 0.2));
+    }
+
     #[test]
     fn a_series_that_becomes_a_level_forgets_its_events() {
         let mut drift = Drift::default();
         let count = Residual::Count { value: 1.0, events: 1.0, expected: 0.5 };
-        drift.update(1, Some(count), &[1.0; SCALES]);
+        drift.update(1, Some(count), &[1.0; SCALES], &Hours::default());
         assert!(drift.counts_events());
-        drift.update(2, Some(Residual::Level(0.0)), &[1.0; SCALES]);
+        drift.update(2, Some(Residual::Level(0.0)), &[1.0; SCALES], &Hours::default());
         assert!(!drift.counts_events());
     }
 }

@@ -154,21 +154,24 @@ def scales(r):
 def bank(z):
     weights = [1 - 0.5 ** (1 / h) for h in HALF_LIVES]
     slow_weight, slow, e = 1 - 0.5 ** (1 / 576), 0.0, np.zeros(5)
+    hours_weight, hours, between = 1 - 0.5 ** (1 / 120), 0.0, np.full(len(z), np.nan)
     out, gap = np.full((5, len(z)), np.nan), 0
     for t, x in enumerate(z):
         if x == x:
             # RULE: gaps of more than two hours decay towards the slow mean.
             if gap > 24:
                 e = slow + (e - slow) * 0.5 ** (gap / np.array(HALF_LIVES))
+                hours = slow + (hours - slow) * 0.5 ** (gap / 120)
             gap = 0
             slow += slow_weight * min(max(x - slow, -3), 3)
+            hours += hours_weight * min(max(x - hours, -3), 3)
             for j in range(5):
                 e[j] += weights[j] * (x - e[j])
         else:
             gap += 1
         if gap <= 24:
-            out[:, t] = e - slow
-    return out
+            out[:, t], between[t] = e - slow, hours - slow
+    return out, between
 
 
 def spread(paths):
@@ -271,11 +274,11 @@ def main():
     r = rolling_origin(masked)
     s, group = scales(r)
     z = np.clip(r / s[group], -6, 6)
-    paths = bank(z)
+    paths, between = bank(z)
     sds = np.maximum(spread(paths[:, 576:]), 0.15)
     score = (paths / sds[:, None]).max(axis=0)
     out["rolling"] = dict(every_41=r[::41], scales=s)
-    out["bank"] = dict(every_101=paths[:, ::101], sds=sds)
+    out["bank"] = dict(every_101=paths[:, ::101], sds=sds, between=between[::101])
 
     found = peaks(score[576:], 0.7, 12)
     weeks = (4 * WEEK - 576) / WEEK
