@@ -20,8 +20,8 @@ use crate::stats::profile::{WeekProfile, mask_incidents, rolling_origin};
 use crate::stats::robust::median;
 use crate::stats::scale::ScaleProfile;
 
-/// The scale at which the unadjusted score is kept and traffic's own move is told: an hour.
-pub const HOUR: usize = 2;
+/// The scale at which the unadjusted score is kept and traffic's own move is told.
+pub use crate::stats::ewma::HOUR;
 /// Residuals are clipped here: one value never outweighs a trend (METHODS 2.3).
 pub const RESIDUAL_MAX: f64 = 6.0;
 /// Residuals enter the load regression clipped here, so that its slope is not made by outliers.
@@ -181,12 +181,13 @@ fn fit_level(transform: Transform, values: &[f64], slots: &[u16], load: &[Load])
         raw.iter().zip(load).map(|(&z, load)| adjust(z, traffic_slope, *load)).collect();
     let believed = believed_path(&z);
     let mut sds = scale_sds(&believed);
-    let mut hours = Hours::measure(&believed);
-    if grain.is_state {
+    let hours = if grain.is_state {
         // Most of its residuals are zero: quantiles of them say nothing about its next step.
         sds.iter_mut().zip(cold_sds()).for_each(|(sd, cold)| *sd = sd.max(cold));
-        hours = Hours::default();
-    }
+        Hours::default()
+    } else {
+        Hours::measure(&believed)
+    };
     let adjusted = traffic_slope != 0.0;
     let unadjusted_sd = adjusted.then(|| scale_sds(&believed_path(&raw))[HOUR]);
     let unadjusted = if adjusted { raw } else { Vec::new() };

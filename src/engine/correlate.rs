@@ -109,9 +109,9 @@ pub fn findings(
             let tracked = &tracks[place];
             let signal = &rules.signals[tracked.signal];
             let scores = vote(tracked, signal, slot, load)?;
-            let found = finding(place, tracked, signal.worse, scores.state())?;
-            let p_value = normal_survival(scores.largest());
-            (scores.largest() >= least).then_some(Finding { p_value, ..found })
+            let voted = Some(scores.largest()).filter(|voted| *voted >= least)?;
+            let found = finding(place, tracked, signal.worse, scores.above_days())?;
+            Some(Finding { p_value: normal_survival(voted), ..found })
         })
         .collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::archive::Archive;
-use crate::engine::baseline::{self, Baseline, Fitted, HOUR, Load, Residual};
+use crate::engine::baseline::{self, Baseline, Fitted, Load, Residual};
 use crate::engine::detect::absence;
 use crate::engine::detect::apart;
 use crate::engine::detect::budget::Calibration;
@@ -13,7 +13,7 @@ use crate::engine::detect::statistic::Families;
 use crate::engine::grid::PER_WEEK;
 use crate::engine::service::{Block, HISTORY_MIN_BLOCKS, Service, Traffic, lasts, load_from};
 use crate::engine::track::Tracked;
-use crate::engine::vote::{is_big_enough, is_big_unadjusted};
+use crate::engine::vote::{counted, is_big_enough};
 use crate::rules::{Role, Signal};
 use crate::series::SeriesId;
 use crate::stats::ewma::decayed_mean;
@@ -228,8 +228,6 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
         {
             drift.update_unadjusted(fitted.unadjusted.get(i).copied(), sd);
         }
-        let scores = drift.votes(signal.worse)?;
-        let worst = scores.largest();
         let at = (past.slots[i], past.load[i]);
         let matters = || match (farthest, fitted.baseline.expected(at.0, at.1)) {
             (Some(farthest), Some(expected)) => {
@@ -239,15 +237,9 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
             }
             _ => is_big_enough(&drift, &fitted.baseline, signal, at),
         };
-        let counts = worst < COUNTED_MIN || matters();
-        let mut scores = if counts { scores } else { scores.map(|score| score.min(0.0)) };
-        if let Some(plain) = drift.unadjusted(signal.worse)
-            && plain > scores.days[HOUR]
-            && is_big_unadjusted(&drift, &fitted.baseline, signal, past.slots[i])
-        {
-            scores.days[HOUR] = plain;
-        }
-        Some(scores)
+        counted(&drift, &fitted.baseline, signal, at.0, |scores| {
+            scores.largest() < COUNTED_MIN || matters()
+        })
     };
     let path = fitted.residuals.iter().enumerate().map(judge).collect();
     if tracked.baseline.is_none() {
@@ -261,7 +253,7 @@ fn replay(tracked: &mut Tracked, signal: &Signal, fitted: &Fitted, past: &Past<'
 /// others (METHODS 2.5). The scores above the last days and those above the last hours do so each,
 /// so that the state of a series is the same with the latter and without.
 fn temper(path: &Path, baseline: &mut Baseline) {
-    if let Some(factor) = excess(path, Scores::state) {
+    if let Some(factor) = excess(path, Scores::above_days) {
         let sds = baseline.sds.iter_mut().chain(&mut baseline.unadjusted_sd);
         sds.for_each(|sd| *sd *= factor);
     }

@@ -16,15 +16,26 @@ pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option
     if tracked.role.is_context() {
         return None;
     }
-    let scores = tracked.drift.votes(signal.worse)?;
-    tracked.baseline.as_ref()?;
     // What is nowhere above zero is cut to zero nowhere.
-    let big_enough = scores.largest() <= 0.0 || matters(tracked, signal, slot, load);
-    let mut scores = if big_enough { scores } else { scores.map(|score| score.min(0.0)) };
-    if let Some(plain) = tracked.drift.unadjusted(signal.worse)
+    counted(&tracked.drift, tracked.baseline.as_ref()?, signal, slot, |scores| {
+        scores.largest() <= 0.0 || matters(tracked, signal, slot, load)
+    })
+}
+
+/// A drift's scores toward worse, cut to zero where they do not count, and with the unadjusted
+/// score where that is more and large enough.
+pub fn counted(
+    drift: &Drift,
+    baseline: &Baseline,
+    signal: &Signal,
+    slot: u16,
+    count: impl FnOnce(&Scores) -> bool,
+) -> Option<Scores> {
+    let scores = drift.votes(signal.worse)?;
+    let mut scores = if count(&scores) { scores } else { scores.map(|score| score.min(0.0)) };
+    if let Some(plain) = drift.unadjusted(signal.worse)
         && plain > scores.days[HOUR]
-        && let Some(baseline) = &tracked.baseline
-        && is_big_unadjusted(&tracked.drift, baseline, signal, slot)
+        && is_big_unadjusted(drift, baseline, signal, slot)
     {
         scores.days[HOUR] = plain;
     }
@@ -32,7 +43,7 @@ pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option
 }
 
 /// Whether the move over an hour, with traffic's part left in, is at least `min_effect`.
-pub fn is_big_unadjusted(drift: &Drift, baseline: &Baseline, signal: &Signal, slot: u16) -> bool {
+fn is_big_unadjusted(drift: &Drift, baseline: &Baseline, signal: &Signal, slot: u16) -> bool {
     let effect = || {
         let expected = baseline.expected(slot, Load::USUAL)?;
         let seen = baseline.value_at(drift.unadjusted_shift()?, expected, slot, Load::USUAL)?;

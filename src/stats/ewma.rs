@@ -18,6 +18,9 @@ pub const HALF_LIVES: [f64; SCALES] = [2.0, 6.0, 12.0, 24.0, 48.0];
 /// accident, and would otherwise set the threshold for all.
 pub const PRICES: [f64; SCALES] = [1.25, 1.1, 1.0, 1.0, 1.0];
 
+/// The scale of an hour.
+pub const HOUR: usize = 2;
+
 /// Half-life of the slow mean, in blocks: two days.
 pub const SLOW_HALF_LIFE: f64 = 576.0;
 
@@ -134,6 +137,11 @@ impl Bank {
         self.slow
     }
 
+    /// How far the mean at scale `j` is from the slow mean over hours, in σ of one block.
+    pub fn over_hours(&self, j: usize) -> f64 {
+        self.difference(j) - self.between()
+    }
+
     /// How far the series has sat above `L` over the last hours, in σ of one block.
     pub fn between(&self) -> f64 {
         self.hours - self.slow
@@ -219,7 +227,7 @@ pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
 }
 
 /// The same for anything that is read off a bank.
-pub(super) fn replay<const N: usize>(z: &[f64], read: impl Fn(&Bank) -> [f64; N]) -> [Vec<f64>; N] {
+pub fn replay<const N: usize>(z: &[f64], read: impl Fn(&Bank) -> [f64; N]) -> [Vec<f64>; N] {
     let mut paths: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(z.len()));
     let mut bank = Bank::default();
     // Nothing seen yet counts as a gap that is too long to bridge.

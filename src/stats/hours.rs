@@ -8,15 +8,12 @@ use std::array::from_fn;
 
 use serde::{Deserialize, Serialize};
 
-use super::ewma::{Bank, PRICES, SD_FLOOR, WARM_UP, is_enough_history, replay};
+use super::ewma::{Bank, HOUR, PRICES, SD_FLOOR, WARM_UP, is_enough_history, replay};
 use super::robust;
 
 /// How many scales may be held against the last hours: 10 min, 30 min and 1 h. What takes longer
 /// to be seen the last hours absorb meanwhile.
 pub const SHORT: usize = 3;
-
-/// The scale of an hour.
-const HOUR: usize = 2;
 
 /// A scale is held against the last hours where these leave less than this part of its tails: a
 /// shift of which the last hours absorb a part must still stand out more for it.
@@ -76,16 +73,16 @@ impl Hours {
         if !is_enough_history(z) {
             return Self::default();
         }
-        let above = |bank: &Bank, j| [bank.difference(j), bank.difference(j) - bank.between()];
-        let mut paths: [Vec<f64>; 2 * SHORT] =
-            replay(z, |bank| from_fn(|place| above(bank, place / 2)[place % 2]));
+        let paths: [Vec<f64>; 2 * SHORT] = replay(z, |bank| {
+            from_fn(|i| if i < SHORT { bank.difference(i) } else { bank.over_hours(i - SHORT) })
+        });
         let skip = robust::warm_up(z, WARM_UP);
-        let mut stray = |place: usize| Stray::measure(&mut paths[place][skip..]);
-        let strays: [[Stray; 2]; SHORT] = from_fn(|j| [stray(2 * j), stray(2 * j + 1)]);
-        let [low, high] = strays[HOUR][0].tails;
+        let strays = paths.map(|mut path| Stray::measure(&mut path[skip..]));
+        let (days, hours) = strays.split_at(SHORT);
+        let [low, high] = days[HOUR].tails;
         let learned = (LEARNED * high.max(-low)).max(LEARNED_MIN);
         let mut measured = Self { learned: narrow(learned), ..Self::default() };
-        for (sd, [days, hours]) in measured.sds.iter_mut().zip(strays) {
+        for ((sd, days), hours) in measured.sds.iter_mut().zip(days).zip(hours) {
             // At the floor of spreads the tails say nothing about scores.
             if hours.sd < days.sd && hours.width() < TAILS_LEFT * days.width() {
                 *sd = narrow(hours.sd);
@@ -114,10 +111,8 @@ impl Hours {
     /// above the ones and below the others: coming back to where it mostly is is no move.
     pub fn scores(&self, bank: &Bank) -> [f64; SHORT] {
         from_fn(|j| {
-            let (days, hours) = (bank.difference(j), bank.difference(j) - bank.between());
-            let is_one_way = hours * days > 0.0;
-            let moved =
-                if is_one_way { hours.clamp(-MOST * days.abs(), MOST * days.abs()) } else { 0.0 };
+            let most = MOST * bank.difference(j);
+            let moved = bank.over_hours(j).clamp(most.min(0.0), most.max(0.0));
             moved / (f64::from(self.sds[j]) * PRICES[j])
         })
     }
@@ -220,13 +215,10 @@ mod tests {
     fn a_score_is_the_move_above_the_last_hours_over_its_spread() {
         // Half a day at 1 is half learned by the last hours, and hardly by the last days.
         let bank = seen(&HELD, &[(0.0, 1152), (1.0, 144), (2.0, 24)]);
-        let moved = bank.difference(HOUR) - bank.between();
+        let moved = bank.over_hours(HOUR);
         assert!(bank.between() > 0.4 && moved > 0.9);
         assert_eq!(HELD.scores(&bank)[HOUR], moved / 0.5);
-        assert_eq!(
-            HELD.scores(&bank)[0],
-            (bank.difference(0) - bank.between()) / (0.5 * PRICES[0])
-        );
+        assert_eq!(HELD.scores(&bank)[0], bank.over_hours(0) / (0.5 * PRICES[0]));
         let mut wider = HELD;
         wider.widen(2.0);
         assert_eq!(wider.scores(&bank)[HOUR], moved);
@@ -239,7 +231,7 @@ mod tests {
         assert!(outage.between() > 0.0, "the last days have learned a part of it");
         // And of a dip that they learn, the end counts as twice the move above the last days.
         let dip = seen(&HELD, &[(0.0, 2016), (-1.8, 144), (0.0, 48)]);
-        assert!(dip.difference(HOUR) - dip.between() > 0.5);
+        assert!(dip.over_hours(HOUR) > 0.5);
         for bank in [outage, dip] {
             let days = bank.difference(HOUR);
             assert!((0.0..=2.0 * days / 0.5).contains(&HELD.scores(&bank)[HOUR]));
@@ -247,7 +239,7 @@ mod tests {
         }
         // Above the last hours and below the last days: neither.
         let rising = seen(&HELD, &[(0.0, 2016), (-1.8, 144), (-0.5, 36)]);
-        assert!(rising.difference(HOUR) < 0.0 && rising.difference(HOUR) > rising.between());
+        assert!(rising.difference(HOUR) < 0.0 && rising.over_hours(HOUR) > 0.0);
         assert_eq!(HELD.scores(&rising), [0.0; SHORT]);
     }
 }

@@ -120,22 +120,6 @@ fn profiles_of_one_to_four_weeks_are_the_references() {
     }
 }
 
-/// How far the last hours are above the last days after each block; NaN in a gap.
-fn between(z: &[f64]) -> impl Iterator<Item = f64> {
-    let (mut bank, mut missing) = (ewma::Bank::default(), ewma::GAP_BRIDGED + 1);
-    z.iter().map(move |&z| {
-        if z.is_finite() {
-            bank.gap(missing);
-            bank.update(z);
-            bank.update_hours(z);
-            missing = 0;
-        } else {
-            missing += 1;
-        }
-        if missing <= ewma::GAP_BRIDGED { bank.between() } else { f64::NAN }
-    })
-}
-
 #[test]
 fn the_whole_path_from_values_to_thresholds_is_the_references() {
     let reference = reference();
@@ -168,7 +152,8 @@ fn the_whole_path_from_values_to_thresholds_is_the_references() {
         assert_all_near(every, &reference["bank"]["every_101"][j], 10.0 * SINGLE);
     }
     assert_all_near(sds, &reference["bank"]["sds"], 10.0 * SINGLE);
-    assert_all_near(between(&z).step_by(101), &reference["bank"]["between"], 10.0 * SINGLE);
+    let [between] = ewma::replay(&z, |bank| [bank.between()]);
+    assert_all_near(between.into_iter().step_by(101), &reference["bank"]["between"], 10.0 * SINGLE);
 
     let score: Vec<f64> = (576..z.len())
         .map(|t| (0..5).map(|j| paths[j][t] / sds[j]).fold(f64::NAN, f64::max))

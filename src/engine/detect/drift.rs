@@ -81,7 +81,7 @@ impl Scores {
     }
 
     /// The largest score above the last days.
-    pub fn state(&self) -> f64 {
+    pub fn above_days(&self) -> f64 {
         self.days.into_iter().fold(f64::NEG_INFINITY, f64::max)
     }
 
@@ -258,10 +258,9 @@ impl Drift {
 
     /// Which way the series goes, by what is farthest from normal, also above the last hours.
     pub fn direction(&self) -> Option<Direction> {
-        let hours = self.hours.iter().copied().map(f64::from);
-        let scores = hours.chain(self.state_score());
-        let farthest = scores.max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
-        (self.valid >= VALID_MIN).then(|| Direction::of(farthest))
+        let state = self.state_score()?;
+        let scores = self.hours.into_iter().map(f64::from).chain([state]);
+        scores.max_by(|a, b| a.abs().total_cmp(&b.abs())).map(Direction::of)
     }
 
     /// The state score where events are counted, over an hour and two, as far as these know of more
@@ -446,7 +445,7 @@ mod tests {
             drift.hold(level > 0.0);
             drift.update(block, Some(Residual::Level(level)), &[1.0; SCALES], &hours);
             let votes = drift.votes(Worse::Either).unwrap();
-            assert!(level > 0.0 || votes.largest() <= votes.state(), "{block}: {votes:?}");
+            assert!(level > 0.0 || votes.largest() <= votes.above_days(), "{block}: {votes:?}");
         }
     }
 
