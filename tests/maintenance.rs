@@ -67,18 +67,22 @@ struct Fleet {
     trouble: Timestamp,
 }
 
+/// Enough for means that chance moves little.
+const SEEDS: [u64; 4] = [1, 2, 3, 4];
+
 /// How long trouble lasts before it is looked at.
 const TROUBLE: Span = Span::from_hours(3);
 
 impl Fleet {
-    fn new(trouble: Timestamp, works: fn(Timestamp) -> bool) -> Self {
+    fn new(seed: u64, trouble: Timestamp, works: fn(Timestamp) -> bool) -> Self {
         let one = |signal: &str, service: &str| {
             Arc::new(Series::new(signal, service, None, None, Labels::new()))
         };
         let series = ["web", "shop"]
             .map(|service| ["traffic", "p99", "wait"].map(|s| one(s, service)).to_vec())
             .to_vec();
-        Self { rng: ChaCha8Rng::seed_from_u64(2), noise: BTreeMap::new(), series, works, trouble }
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { rng, noise: BTreeMap::new(), series, works, trouble }
     }
 
     fn batch(&mut self, at: Timestamp) -> Batch {
@@ -131,42 +135,50 @@ fn standing(engine: &Engine) -> (f64, f64, Vec<Option<f64>>) {
 
 #[test]
 fn a_weekly_window_teaches_nothing() {
-    let learn = |maintenance, works: fn(Timestamp) -> bool| {
+    let learn = |seed, maintenance, works: fn(Timestamp) -> bool| {
         let mut engine = engine(maintenance);
         let to = start() + Span::from_hours(12);
-        let mut fleet = Fleet::new(to - TROUBLE, works);
+        let mut fleet = Fleet::new(seed, to - TROUBLE, works);
         fleet.live(&mut engine, start() - Span::WEEK.times(WEEKS), to);
         standing(&engine)
     };
     let sunday = || windows("Sun 02:00-06:00", &["shop"]);
     let never = |_| false;
-    let masked = learn(sunday(), on_sundays);
-    assert_eq!(masked, learn(sunday(), never), "as if there had been no work");
-    let elsewhere = learn(windows("Sun 02:00-06:00", &["web"]), on_sundays);
-    let taught = learn(Vec::new(), on_sundays);
-    assert!(taught.0 < 0.7 * masked.0, "the work makes deaf where it is learned: {taught:?}");
-    assert!(elsewhere.0 < 0.7 * masked.0, "work on another service masks nothing here");
-    // Thresholds come from three weeks and differ by chance, by a sixth from seed to seed; over
-    // eight seeds their means are within two percent.
-    let plain = learn(Vec::new(), never);
-    assert!((masked.0 / plain.0 - 1.0).abs() < 0.25, "{masked:?} {plain:?}");
+    // Thresholds come from three weeks and differ by chance, by a sixth from seed to seed.
+    let (mut taught, mut elsewhere, mut plain) = (0.0, 0.0, 0.0);
+    for seed in SEEDS {
+        let masked = learn(seed, sunday(), on_sundays);
+        assert_eq!(masked, learn(seed, sunday(), never), "{seed}: as if there had been no work");
+        let over = |maintenance, works| learn(seed, maintenance, works).0 / masked.0;
+        taught += over(Vec::new(), on_sundays) / SEEDS.len() as f64;
+        elsewhere += over(windows("Sun 02:00-06:00", &["web"]), on_sundays) / SEEDS.len() as f64;
+        plain += over(Vec::new(), never) / SEEDS.len() as f64;
+    }
+    assert!(taught < 0.8 * plain, "the work makes deaf where it is learned: {taught} {plain}");
+    assert!(elsewhere < 0.8 * plain, "work on another service masks nothing: {elsewhere} {plain}");
+    assert!((plain - 1.0).abs() < 0.15, "{plain}");
 }
 
 #[test]
 fn a_window_that_goes_on_in_live_teaches_nothing_either() {
-    let live = |works: fn(Timestamp) -> bool| {
+    let live = |seed, works: fn(Timestamp) -> bool| {
         let mut engine = engine(windows("Sun 02:00-06:00", &["shop"]));
         let to = start() + Span::WEEK.times(2) + Span::from_hours(60);
-        let mut fleet = Fleet::new(to - TROUBLE, works);
+        let mut fleet = Fleet::new(seed, to - TROUBLE, works);
         let alerts = fleet.live(&mut engine, start() - Span::WEEK.times(WEEKS), to);
         (standing(&engine), alerts)
     };
-    let (worked, alerts) = live(on_sundays);
-    let (quiet, _) = live(|_| false);
-    assert!((worked.0 / quiet.0 - 1.0).abs() < 0.15, "{worked:?} {quiet:?}");
-    // The engine tells it: whoever routes alerts lets it wait.
-    let firing = alerts.iter().filter(|a| a.state == State::Firing && a.service == "shop").count();
-    assert!(firing >= 2, "{firing}");
+    let mut over = 0.0;
+    for seed in SEEDS {
+        let (worked, alerts) = live(seed, on_sundays);
+        let (quiet, _) = live(seed, |_| false);
+        over += worked.0 / quiet.0 / SEEDS.len() as f64;
+        // The engine tells it: whoever routes alerts lets it wait.
+        let is_firing = |a: &&Alert| a.state == State::Firing && a.service == "shop";
+        let firing = alerts.iter().filter(is_firing).count();
+        assert!(firing >= 2, "{seed}: {firing}");
+    }
+    assert!((over - 1.0).abs() < 0.1, "{over}");
 }
 
 #[test]
@@ -174,7 +186,7 @@ fn announced_work_is_not_learned() {
     let learn = |announced: bool, works: fn(Timestamp) -> bool| {
         let mut engine = engine(Vec::new());
         let to = start() + Span::from_hours(12);
-        let mut fleet = Fleet::new(to - TROUBLE, works);
+        let mut fleet = Fleet::new(2, to - TROUBLE, works);
         let mut at = start() - Span::WEEK.times(WEEKS);
         while at < to {
             let mut batch = fleet.batch(at);
@@ -206,7 +218,7 @@ fn a_silence_within_announced_work_is_over_before_anybody_hears_of_it() {
 /// `shop` is silent for as long before the end of two hours of announced work.
 fn hears_nothing(silent: Span) {
     let mut engine = engine(Vec::new());
-    let mut fleet = Fleet::new(start() + Span::WEEK, |_| false);
+    let mut fleet = Fleet::new(2, start() + Span::WEEK, |_| false);
     fleet.live(&mut engine, start() - Span::WEEK.times(WEEKS), start());
     let (mut at, mut told) = (start(), Told::new());
     let receivers = [hook()];

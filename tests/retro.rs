@@ -16,14 +16,16 @@ use std::time::Duration;
 
 use common::{Installed, VictoriaMetrics};
 use e2e::{HISTORY, Home, Hooks, World, fault};
-use grayflag::engine::alert::Alert;
+use grayflag::course::{Look, Occasion};
+use grayflag::engine::alert::{Alert, MovedSignal};
+use grayflag::engine::appraise::{Appraisal, Move, TooSmall};
 use grayflag::engine::chart::Chart;
 use grayflag::lab::endpoint::{self, Shared};
 use grayflag::lab::{self, Fault, History, Lab};
 use grayflag::retro::{
     Case, Noticed, Record, Review, Subject, Watched, Witness, html, markdown, review,
 };
-use grayflag::rules::Rules;
+use grayflag::rules::{MinEffect, Rules};
 use grayflag::time::{Span, Timestamp};
 use tokio::net::TcpListener;
 
@@ -208,22 +210,35 @@ async fn no_window_is_too_narrow_for_the_page() {
 
 /// A case without a backend: these alerts, told by the replay, by the state file or by both.
 fn reviewed(replayed: &[Alert], recorded: Option<&[Alert]>, noticed: Option<Timestamp>) -> Review {
+    reviewed_of(&watched(replayed), recorded, noticed)
+}
+
+fn watched(replayed: &[Alert]) -> Watched {
     let at = replayed[0].at;
     let mut watched = Watched::new(at - Span::from_hours(6));
     watched.alerts = replayed.to_vec();
     watched.window[1] = at + Span::from_hours(6);
+    watched
+}
+
+fn reviewed_of(
+    watched: &Watched,
+    recorded: Option<&[Alert]>,
+    noticed: Option<Timestamp>,
+) -> Review {
+    let at = watched.alerts[0].at;
     let rules = Rules::default();
     let case = Case {
         at,
         rules: &rules,
         zone: &jiff::tz::TimeZone::UTC,
-        subject: Subject::choose(&watched, at, None).unwrap(),
+        subject: Subject::choose(watched, at, None).unwrap(),
         noticed: noticed.map(|at| Noticed { at, by: Witness::Asked }),
         record: recorded.map(|alerts| Record { alerts: alerts.to_vec(), ..Record::default() }),
         coverage: None,
         chart: Chart::default(),
     };
-    review(&case, &watched)
+    review(&case, watched)
 }
 
 fn firing() -> Alert {
@@ -247,6 +262,40 @@ fn the_answer_counts_by_what_was_really_told() {
     let unknown = reviewed(&replayed, Some(&replayed), None);
     assert!(unknown.answer.starts_with("When users noticed is not known: "), "{}", unknown.answer);
     assert_eq!(unknown.events[0].origin, "both");
+}
+
+#[test]
+fn moves_that_were_too_small_are_told_of_each_service() {
+    let mut alert = firing();
+    "payments".clone_into(&mut alert.service);
+    alert.services = ["checkout", "payments"].map(str::to_owned).to_vec();
+    let mut watched = watched(&[alert.clone()]);
+    for service in &alert.services {
+        let signal = MovedSignal { service: service.clone(), ..alert.signals[0].clone() };
+        let needed = MinEffect { absolute: 0.05, relative: 0.1 };
+        let held = TooSmall { moved: 0.01, relative: None, needed, unit: None };
+        let onset_range = [alert.started_at; 2];
+        let notice = Some(1.5);
+        let moved = Move { signal, onset_range, score: 5.0, notice, held: Some(held) };
+        let looks = [Span::ZERO, Span::MINUTE].map(|later| Look {
+            at: alert.started_at + later,
+            occasion: Occasion::Notice,
+            appraisal: Appraisal {
+                at: alert.started_at + later,
+                reach: None,
+                moves: vec![moved.clone()],
+                mute: Vec::new(),
+                incident: None,
+            },
+            causes: Vec::new(),
+        });
+        watched.courses.all.entry(service.clone()).or_default().looks = looks.to_vec();
+    }
+    assert!(alert.started_at + Span::MINUTE < alert.at, "before the first word");
+    let gaps = reviewed_of(&watched, None, None).gaps;
+    let told: Vec<&str> = gaps.iter().map(|gap| gap.split(' ').next().unwrap()).collect();
+    assert_eq!(told[..2], ["payments", "checkout"], "the one in question first: {gaps:?}");
+    assert!(told[2..].iter().all(|gap| gap.ends_with(':')), "each once: {gaps:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::engine::transform::{Transform, VALUES_MIN};
 use crate::rules::{Role, Signal};
 use crate::stats::alone::believed_path;
 use crate::stats::count::{self, base_rate};
-use crate::stats::ewma::{SCALES, cold_sds, scale_sds};
+use crate::stats::ewma::{HOUR, SCALES, cold_sds, scale_sds};
 use crate::stats::grain::Grain;
 use crate::stats::hours::Hours;
 use crate::stats::packed::PackedProfile;
@@ -20,8 +20,6 @@ use crate::stats::profile::{WeekProfile, mask_incidents, rolling_origin};
 use crate::stats::robust::median;
 use crate::stats::scale::ScaleProfile;
 
-/// The scale at which the unadjusted score is kept and traffic's own move is told.
-pub use crate::stats::ewma::HOUR;
 /// Residuals are clipped here: one value never outweighs a trend (METHODS 2.3).
 pub const RESIDUAL_MAX: f64 = 6.0;
 /// Residuals enter the load regression clipped here, so that its slope is not made by outliers.

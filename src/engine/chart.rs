@@ -23,10 +23,18 @@ pub struct Chart {
 impl Chart {
     /// The panel of a signal that an alert told of, if it is drawn. Cost: O(panels).
     pub fn panel_of(&self, moved: &MovedSignal) -> Option<&Panel> {
+        self.panel(&moved.service, &moved.signal, &moved.labels)
+    }
+
+    /// What is drawn of a service's series.
+    pub fn panel(
+        &self,
+        service: &str,
+        signal: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<&Panel> {
         self.panels.iter().find(|panel| {
-            panel.service == moved.service
-                && panel.signal == moved.signal
-                && panel.labels == moved.labels
+            panel.service == service && panel.signal == signal && panel.labels == *labels
         })
     }
 }

@@ -109,7 +109,10 @@ pub fn findings(
             let tracked = &tracks[place];
             let signal = &rules.signals[tracked.signal];
             let scores = vote(tracked, signal, slot, load)?;
-            let voted = Some(scores.largest()).filter(|voted| *voted >= least)?;
+            let voted = scores.largest();
+            if voted < least {
+                return None;
+            }
             let found = finding(place, tracked, signal.worse, scores.above_days())?;
             Some(Finding { p_value: normal_survival(voted), ..found })
         })

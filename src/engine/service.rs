@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::archive::Archive;
-use crate::engine::baseline::{Baseline, HOUR, Load, Residual};
+use crate::engine::baseline::{Baseline, Load, Residual};
 use crate::engine::detect::absence::{self, Presence};
 use crate::engine::detect::budget::{Calibration, Servo, TokenBucket};
 use crate::engine::detect::statistic::{Families, Statistic};
@@ -16,6 +16,7 @@ use crate::engine::vote::vote;
 use crate::rules::{Budget, Role, Rules, Worse};
 use crate::series::SeriesId;
 use crate::stats::alone::believed;
+use crate::stats::ewma::HOUR;
 
 /// A series and a service need a day of blocks before they are judged.
 pub const HISTORY_MIN_BLOCKS: i64 = PER_DAY;

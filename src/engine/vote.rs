@@ -1,10 +1,11 @@
 //! Whether a series may vote, and whether its move is large enough for anybody to care.
 
-use crate::engine::baseline::{Baseline, HOUR, Load};
+use crate::engine::baseline::{Baseline, Load};
 use crate::engine::detect::apart;
 use crate::engine::detect::drift::{Drift, Scores, toward};
 use crate::engine::track::Tracked;
 use crate::rules::Signal;
+use crate::stats::ewma::HOUR;
 
 /// From this mean residual on, half of where residuals are cut off, a level is larger than they
 /// say.
@@ -23,16 +24,16 @@ pub fn vote(tracked: &Tracked, signal: &Signal, slot: u16, load: Load) -> Option
 }
 
 /// A drift's scores toward worse, cut to zero where they do not count, and with the unadjusted
-/// score where that is more and large enough.
+/// score where that is more and large enough. Whether they count is only asked where it can vote.
 pub fn counted(
     drift: &Drift,
     baseline: &Baseline,
     signal: &Signal,
     slot: u16,
-    count: impl FnOnce(&Scores) -> bool,
+    counts: impl FnOnce(&Scores) -> bool,
 ) -> Option<Scores> {
     let scores = drift.votes(signal.worse)?;
-    let mut scores = if count(&scores) { scores } else { scores.map(|score| score.min(0.0)) };
+    let mut scores = if counts(&scores) { scores } else { scores.map(|score| score.min(0.0)) };
     if let Some(plain) = drift.unadjusted(signal.worse)
         && plain > scores.days[HOUR]
         && is_big_unadjusted(drift, baseline, signal, slot)

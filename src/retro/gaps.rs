@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::timeline::first_word;
+use super::timeline::{first_word, is_same};
 use super::{Case, Watched};
 use crate::coverage::{Coverage, State};
 use crate::engine::alert::MovedSignal;
@@ -32,7 +32,7 @@ pub(super) fn gaps(case: &Case<'_>, watched: &Watched) -> Vec<Gap> {
     let mut services: Vec<&str> = case.subject.services.iter().map(String::as_str).collect();
     services.sort_by_key(|name| *name != case.subject.service);
     services.truncate(SERVICES_MAX);
-    let mut gaps: Vec<Gap> = earlier(case, watched);
+    let mut gaps: Vec<Gap> = earlier(case, watched, &services);
     if let Some(coverage) = &case.coverage {
         gaps.extend(services.iter().flat_map(|name| unseen(coverage, name)));
         gaps.extend(unmeasured(coverage, &services, &roles_wanted(case)));
@@ -126,18 +126,16 @@ fn no_objective(rules: &Rules, name: &str) -> Option<Gap> {
 }
 
 /// Moves that were clear before the first word and did not count.
-fn earlier(case: &Case<'_>, watched: &Watched) -> Vec<Gap> {
+fn earlier(case: &Case<'_>, watched: &Watched, services: &[&str]) -> Vec<Gap> {
     let first = first_word(case, watched);
     let before = |at| first.is_none_or(|alert| alert.started_at <= at && at < alert.at);
     let mut gaps: Vec<(MovedSignal, Gap)> = Vec::new();
-    for name in &case.subject.services {
-        let Some(course) = watched.courses.all.get(name) else { continue };
+    for name in services {
+        let Some(course) = watched.courses.all.get(*name) else { continue };
         for look in course.timeline().into_iter().filter(|look| before(look.at)) {
             let Some((held, too_small)) = look.appraisal.held() else { continue };
             let signal = &held.signal;
-            let known = |(other, _): &(MovedSignal, Gap)| {
-                other.signal == signal.signal && other.labels == signal.labels
-            };
+            let known = |(other, _): &(MovedSignal, Gap)| is_same(other, signal);
             if held.notice.is_none_or(|notice| notice < 1.0) || gaps.iter().any(known) {
                 continue;
             }

@@ -18,7 +18,8 @@ pub const HALF_LIVES: [f64; SCALES] = [2.0, 6.0, 12.0, 24.0, 48.0];
 /// accident, and would otherwise set the threshold for all.
 pub const PRICES: [f64; SCALES] = [1.25, 1.1, 1.0, 1.0, 1.0];
 
-/// The scale of an hour.
+/// The scale of an hour: that of the unadjusted score, of traffic's own move, and of what a slow
+/// mean may learn.
 pub const HOUR: usize = 2;
 
 /// Half-life of the slow mean, in blocks: two days.
@@ -137,8 +138,9 @@ impl Bank {
         self.slow
     }
 
-    /// How far the mean at scale `j` is from the slow mean over hours, in σ of one block.
-    pub fn over_hours(&self, j: usize) -> f64 {
+    /// How far the mean at scale `j` is above the slow mean over hours, in σ of one block, for a
+    /// scale that exists.
+    pub fn above_hours(&self, j: usize) -> f64 {
         self.difference(j) - self.between()
     }
 
@@ -226,7 +228,11 @@ pub fn bank_paths(z: &[f64]) -> [Vec<f64>; SCALES] {
     replay(z, Bank::differences)
 }
 
-/// The same for anything that is read off a bank.
+/// What `read` says after each block of a path of residuals, from an empty [`Bank`] on with its
+/// slow mean over hours; NaN as in [`bank_paths`].
+///
+/// # Cost
+/// O(n).
 pub fn replay<const N: usize>(z: &[f64], read: impl Fn(&Bank) -> [f64; N]) -> [Vec<f64>; N] {
     let mut paths: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(z.len()));
     let mut bank = Bank::default();

@@ -74,7 +74,7 @@ impl Hours {
             return Self::default();
         }
         let paths: [Vec<f64>; 2 * SHORT] = replay(z, |bank| {
-            from_fn(|i| if i < SHORT { bank.difference(i) } else { bank.over_hours(i - SHORT) })
+            from_fn(|i| if i < SHORT { bank.difference(i) } else { bank.above_hours(i - SHORT) })
         });
         let skip = robust::warm_up(z, WARM_UP);
         let strays = paths.map(|mut path| Stray::measure(&mut path[skip..]));
@@ -112,7 +112,7 @@ impl Hours {
     pub fn scores(&self, bank: &Bank) -> [f64; SHORT] {
         from_fn(|j| {
             let most = MOST * bank.difference(j);
-            let moved = bank.over_hours(j).clamp(most.min(0.0), most.max(0.0));
+            let moved = bank.above_hours(j).clamp(most.min(0.0), most.max(0.0));
             moved / (f64::from(self.sds[j]) * PRICES[j])
         })
     }
@@ -215,10 +215,10 @@ mod tests {
     fn a_score_is_the_move_above_the_last_hours_over_its_spread() {
         // Half a day at 1 is half learned by the last hours, and hardly by the last days.
         let bank = seen(&HELD, &[(0.0, 1152), (1.0, 144), (2.0, 24)]);
-        let moved = bank.over_hours(HOUR);
+        let moved = bank.above_hours(HOUR);
         assert!(bank.between() > 0.4 && moved > 0.9);
         assert_eq!(HELD.scores(&bank)[HOUR], moved / 0.5);
-        assert_eq!(HELD.scores(&bank)[0], bank.over_hours(0) / (0.5 * PRICES[0]));
+        assert_eq!(HELD.scores(&bank)[0], bank.above_hours(0) / (0.5 * PRICES[0]));
         let mut wider = HELD;
         wider.widen(2.0);
         assert_eq!(wider.scores(&bank)[HOUR], moved);
@@ -231,7 +231,7 @@ mod tests {
         assert!(outage.between() > 0.0, "the last days have learned a part of it");
         // And of a dip that they learn, the end counts as twice the move above the last days.
         let dip = seen(&HELD, &[(0.0, 2016), (-1.8, 144), (0.0, 48)]);
-        assert!(dip.over_hours(HOUR) > 0.5);
+        assert!(dip.above_hours(HOUR) > 0.5);
         for bank in [outage, dip] {
             let days = bank.difference(HOUR);
             assert!((0.0..=2.0 * days / 0.5).contains(&HELD.scores(&bank)[HOUR]));
@@ -239,7 +239,7 @@ mod tests {
         }
         // Above the last hours and below the last days: neither.
         let rising = seen(&HELD, &[(0.0, 2016), (-1.8, 144), (-0.5, 36)]);
-        assert!(rising.difference(HOUR) < 0.0 && rising.over_hours(HOUR) > 0.0);
+        assert!(rising.difference(HOUR) < 0.0 && rising.above_hours(HOUR) > 0.0);
         assert_eq!(HELD.scores(&rising), [0.0; SHORT]);
     }
 }

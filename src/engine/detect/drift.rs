@@ -5,12 +5,12 @@ use std::num::NonZeroI64;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::baseline::{HOUR, Residual};
+use crate::engine::baseline::Residual;
 use crate::engine::history::narrow;
 use crate::rules::Worse;
 use crate::stats::alone::believed;
 use crate::stats::count::CountBank;
-use crate::stats::ewma::{Bank, HALF_LIVES, Means, PRICES, SCALES};
+use crate::stats::ewma::{Bank, HALF_LIVES, HOUR, Means, PRICES, SCALES};
 use crate::stats::hours::{Hours, SHORT};
 use crate::stats::onset::Onset;
 

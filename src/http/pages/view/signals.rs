@@ -116,7 +116,8 @@ fn now_of(standing: &SeriesStanding, unit: Option<&str>) -> String {
 /// The small picture of a series; empty where nothing is drawn of it.
 fn picture(standing: &SeriesStanding, chart: &Chart, about: &str) -> String {
     let series = &standing.series;
-    let Some(panel) = panel_of(chart, &series.signal, &series.labels) else { return String::new() };
+    let panel = chart.panel(&series.service, &series.signal, &series.labels);
+    let Some(panel) = panel else { return String::new() };
     // Only what moves is drawn as such, and only what has a range with one.
     let onset = standing.moved.and_then(|(_, onset)| onset).unwrap_or(panel.onset);
     let has_range = !is_name(standing.role);
@@ -182,10 +183,6 @@ impl MovedRow {
             query: clean(&query),
         }
     }
-}
-
-fn panel_of<'c>(chart: &'c Chart, signal: &str, labels: &Labels) -> Option<&'c Panel> {
-    chart.panels.iter().find(|panel| panel.signal == signal && panel.labels == *labels)
 }
 
 /// `instance a, zone b`.
