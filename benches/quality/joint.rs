@@ -18,7 +18,7 @@ use crate::work::spread;
 
 const SIGNALS: usize = 8;
 /// Services, unless the command line wants another number of them.
-const SERVICES: u64 = 16;
+const SERVICES: u64 = 48;
 /// Weeks of history, and live ones.
 const LEARN: usize = 4;
 const LIVE: usize = 8;
