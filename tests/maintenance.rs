@@ -154,8 +154,8 @@ fn a_weekly_window_teaches_nothing() {
         elsewhere += over(windows("Sun 02:00-06:00", &["web"]), on_sundays) / SEEDS.len() as f64;
         plain += over(Vec::new(), never) / SEEDS.len() as f64;
     }
-    assert!(taught < 0.8 * plain, "the work makes deaf where it is learned: {taught} {plain}");
-    assert!(elsewhere < 0.8 * plain, "work on another service masks nothing: {elsewhere} {plain}");
+    assert!(taught < 0.7, "the work makes deaf where it is learned: {taught}");
+    assert!(elsewhere < 0.7, "work on another service masks nothing here: {elsewhere}");
     assert!((plain - 1.0).abs() < 0.15, "{plain}");
 }
 
