@@ -39,9 +39,9 @@ pub struct ServiceStanding {
     /// Its name.
     pub service: String,
     /// How far its statistic is over the thresholds for notices and alerts, controllers included: 1
-    /// is at the threshold. None while it is learned.
+    /// is at the threshold. None while it is learned, and while none of its series has a value.
     pub standing: Option<Standing>,
-    /// Weeks of normal days that its thresholds stand on.
+    /// Weeks of normal days that its thresholds stand on; 0 while it is learned.
     pub weeks: f64,
     /// Since when it says nothing, if it should.
     pub silent_since: Option<Timestamp>,
@@ -53,6 +53,13 @@ pub struct ServiceStanding {
     pub calls: Vec<String>,
     /// In order of series.
     pub series: Vec<SeriesStanding>,
+}
+
+impl ServiceStanding {
+    /// Whether it has enough history to be judged.
+    pub fn is_judged(&self) -> bool {
+        self.weeks > 0.0
+    }
 }
 
 /// One series of a service; its peers are folded into one.

@@ -81,7 +81,7 @@ pub(in crate::http::pages) fn fleet(
         overview.services.iter().filter(|service| service.service.contains(wanted)).collect();
     services.sort_by(|a, b| rank(b).total_cmp(&rank(a)).then_with(|| a.service.cmp(&b.service)));
     let total = services.len();
-    let learning = services.iter().filter(|service| service.standing.is_none()).count();
+    let learning = services.iter().filter(|service| !service.is_judged()).count();
     let series = services.iter().map(|service| service.series.len()).sum();
     let (shown, more) = first(services, SERVICES_MAX);
     let loudest: Vec<BTreeMap<Role, &SeriesStanding>> =
@@ -120,11 +120,13 @@ fn rank(service: &ServiceStanding) -> f64 {
     open + silent + if standing.is_finite() { standing } else { 0.0 }
 }
 
-/// How a service stands: in an open incident, silent, on the way to a notice, as always.
+/// How a service stands: in an open incident, silent, without values yet, on the way to a notice,
+/// as always.
 pub(super) fn word(service: &ServiceStanding) -> (&'static str, &'static str) {
     match service.standing {
         _ if !service.incidents.is_empty() => ("in an incident", "warning"),
         _ if service.silent_since.is_some() => ("silent", "warning"),
+        None if service.is_judged() => ("waiting for data", ""),
         None => ("learning", ""),
         Some(standing) if RESTLESS_MIN <= standing.notice => ("restless", "notice"),
         Some(_) => ("as always", "good"),
@@ -194,7 +196,7 @@ mod tests {
         ServiceStanding {
             service: name.to_owned(),
             standing: notice.is_finite().then_some(Standing { notice, alert: 0.5 * notice }),
-            weeks: 3.0,
+            weeks: if notice.is_nan() { 0.0 } else { 3.0 },
             silent_since: None,
             alerts_left: 1.0,
             incidents: incidents.iter().map(|&id| id.to_owned()).collect(),
@@ -219,5 +221,14 @@ mod tests {
         let few = fleet(&overview, "ou", &Facts::default(), reader);
         let words: Vec<_> = few.services.iter().map(|row| row.word).collect();
         assert_eq!(words, ["restless", "learning"], "loud and young");
+    }
+
+    #[test]
+    fn who_has_learned_and_has_no_value_yet_is_not_learning() {
+        let reader = Reader { now: Timestamp::from_secs(0), zone: &TimeZone::UTC };
+        let started = ServiceStanding { weeks: 3.0, ..service("started", f64::NAN, &[]) };
+        let overview = Overview { services: vec![started], ..Overview::default() };
+        let all = fleet(&overview, "", &Facts::default(), reader);
+        assert_eq!((all.services[0].word, all.learning), ("waiting for data", 0));
     }
 }
