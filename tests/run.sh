@@ -15,6 +15,9 @@ if [ -x target/newer/prometheus/usr/bin/prometheus ] &&
   export GRAYFLAG_NEWER="$PWD/target/newer"
 fi
 
+# What is built once gains nothing by being built in parts.
+export CARGO_INCREMENTAL=0
+
 say "cargo fmt"
 cargo fmt --check
 say "cargo clippy"
