@@ -39,7 +39,8 @@ pub struct ServiceStanding {
     /// Its name.
     pub service: String,
     /// How far its statistic is over the thresholds for notices and alerts, controllers included: 1
-    /// is at the threshold. None while it is learned, and while none of its series has a value.
+    /// is at the threshold. None while it is learned, and while it cannot be judged: until the
+    /// first blocks after a start, and in a gap.
     pub standing: Option<Standing>,
     /// Weeks of normal days that its thresholds stand on; 0 while it is learned.
     pub weeks: f64,

@@ -60,7 +60,7 @@ struct Shown {
     owner: Option<String>,
     /// What users would notice, as far as it is configured.
     objective: Option<Objective>,
-    /// How far it is over its thresholds; none while it is learned.
+    /// How far it is over its thresholds; none while it is learned or cannot be judged.
     standing: Option<Standing>,
     /// Weeks of normal days that its thresholds stand on.
     weeks: f64,

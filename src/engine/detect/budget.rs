@@ -58,7 +58,7 @@ impl Unit {
         let (series, families) = (series.max(1) as f64, families.max(1) as f64);
         Self {
             a: 3.3 + 0.40 * (series / SPLIT).ln(),
-            g: (2.7 + 0.60 * (families / 3.0).ln().max(0.0) + 0.45 * (1.0 / SPLIT).ln()).max(2.0),
+            g: 2.7 + 0.60 * (families / 3.0).ln().max(0.0) + 0.45 * (1.0 / SPLIT).ln(),
         }
     }
 

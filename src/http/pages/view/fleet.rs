@@ -120,13 +120,13 @@ fn rank(service: &ServiceStanding) -> f64 {
     open + silent + if standing.is_finite() { standing } else { 0.0 }
 }
 
-/// How a service stands: in an open incident, silent, without values yet, on the way to a notice,
-/// as always.
+/// How a service stands: in an open incident, silent, not judged now, on the way to a notice, as
+/// always.
 pub(super) fn word(service: &ServiceStanding) -> (&'static str, &'static str) {
     match service.standing {
         _ if !service.incidents.is_empty() => ("in an incident", "warning"),
         _ if service.silent_since.is_some() => ("silent", "warning"),
-        None if service.is_judged() => ("waiting for data", ""),
+        None if service.is_judged() => ("not judged now", ""),
         None => ("learning", ""),
         Some(standing) if RESTLESS_MIN <= standing.notice => ("restless", "notice"),
         Some(_) => ("as always", "good"),
@@ -224,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn who_has_learned_and_has_no_value_yet_is_not_learning() {
+    fn who_has_learned_and_cannot_be_judged_yet_is_not_learning() {
         let reader = Reader { now: Timestamp::from_secs(0), zone: &TimeZone::UTC };
         let started = ServiceStanding { weeks: 3.0, ..service("started", f64::NAN, &[]) };
         let overview = Overview { services: vec![started], ..Overview::default() };
         let all = fleet(&overview, "", &Facts::default(), reader);
-        assert_eq!((all.services[0].word, all.learning), ("waiting for data", 0));
+        assert_eq!((all.services[0].word, all.learning), ("not judged now", 0));
     }
 }
