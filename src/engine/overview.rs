@@ -56,6 +56,13 @@ pub struct ServiceStanding {
     pub series: Vec<SeriesStanding>,
 }
 
+impl Overview {
+    /// How many services have enough history to be judged. Cost: O(services).
+    pub fn judged(&self) -> usize {
+        self.services.iter().filter(|service| service.is_judged()).count()
+    }
+}
+
 impl ServiceStanding {
     /// Whether it has enough history to be judged.
     pub fn is_judged(&self) -> bool {

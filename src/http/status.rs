@@ -191,7 +191,7 @@ pub(super) fn learning(overview: &Overview, reached: &Reached) -> Learning {
     Learning {
         until: reached.learning_until,
         services: services.len(),
-        judged: services.iter().filter(|service| service.is_judged()).count(),
+        judged: overview.judged(),
         series: services.iter().map(|service| service.series.len()).sum(),
     }
 }

@@ -20,8 +20,7 @@ pub(super) fn put(sheet: &mut Sheet, overview: &Overview) {
     let of_health = |health: Health| count(&|one| *one == health);
     sheet.rows(known::SERIES, Health::ALL.map(|health| ([health.name()], of_health(health))));
     sheet.number(known::SERVICES, services.len() as f64);
-    let judged = services.iter().filter(|service| service.is_judged()).count();
-    sheet.number(known::JUDGED, judged as f64);
+    sheet.number(known::JUDGED, overview.judged() as f64);
     let silent = services.iter().filter(|service| service.silent_since.is_some()).count();
     sheet.number(known::SILENT, silent as f64);
     standings(sheet, overview);
