@@ -283,7 +283,7 @@ impl Driver {
             }
             while reading.has_next() {
                 // Before the batch is taken: whoever stops waiting here has missed nothing.
-                let answers = self.answers(source).await;
+                let answers = self.answers(source).await?;
                 let Some((at, mut batch)) = reading.next_batch(&mut self.seen) else { break };
                 batch.answers = answers;
                 batch.feedback = self.heard_at(at);
@@ -314,16 +314,18 @@ impl Driver {
         self.feedback.drain(..due).collect()
     }
 
-    /// What the source says to the questions that the engine has.
-    async fn answers(&self, source: &Prometheus) -> Vec<Answer> {
+    /// What the source says to the questions that the engine has. While it is gone the tick waits:
+    /// without them it would decide otherwise than a replay.
+    async fn answers(&self, source: &Prometheus) -> Result<Vec<Answer>, SourceError> {
         let questions = self.engine.questions();
         if questions.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let answers = source.answers(&questions, self.engine.rules()).await;
+        let answers = answers.inspect_err(|error| self.telemetry.backend(Some(error.class())))?;
         let failed = answers.iter().filter(|answer| answer.values.is_err()).count();
         self.telemetry.asked(questions.len(), failed);
-        answers
+        Ok(answers)
     }
 
     /// The share of the history that is learned once a tick is processed; 1 where nothing before

@@ -6,6 +6,7 @@ mod common;
 #[expect(dead_code, reason = "shared")]
 #[path = "common/e2e.rs"]
 mod e2e;
+#[expect(dead_code, reason = "shared")]
 #[path = "common/fault_proxy.rs"]
 mod fault_proxy;
 

@@ -124,9 +124,10 @@ async fn replay(url: &str) -> Vec<Alert> {
     alerts
 }
 
-/// One call per tick; `before` sees the driver before each.
-async fn live(url: &str, mut before: impl FnMut(&Driver)) -> Vec<Alert> {
-    let (mut driver, mut alerts) = (driver(), Vec::new());
+/// One call per tick; `before` sees the driver before each. What fails is tried again: told is also
+/// how often.
+async fn live(url: &str, mut before: impl FnMut(&Driver)) -> (Vec<Alert>, usize) {
+    let (mut driver, mut alerts, mut failed) = (driver(), Vec::new(), 0);
     let source = source(url);
     while driver.next_tick() <= start() + LIVE {
         before(&driver);
@@ -136,9 +137,10 @@ async fn live(url: &str, mut before: impl FnMut(&Driver)) -> Vec<Alert> {
             true
         });
         // Far less than the source's own limit.
-        tokio::time::timeout(Duration::from_secs(30), advance).await.unwrap().unwrap();
+        let advanced = tokio::time::timeout(Duration::from_secs(30), advance).await.unwrap();
+        failed += usize::from(advanced.is_err());
     }
-    alerts
+    (alerts, failed)
 }
 
 fn told(alerts: &[Alert]) -> Vec<(Timestamp, State)> {
@@ -164,7 +166,8 @@ async fn the_tenant_that_grew_is_named_by_every_backend_live_and_in_a_replay() {
     let unknown: Vec<&String> = firing.causes.iter().flat_map(|cause| &cause.unknown).collect();
     assert!(unknown.iter().any(|told| told.as_str() == line), "{unknown:?}");
     assert!(!firing.checked.iter().any(|told| told.contains("zone")), "{:?}", firing.checked);
-    assert_eq!(json(&live(&prometheus.url, |_| ()).await), json(&replayed));
+    let (alerts, failed) = live(&prometheus.url, |_| ()).await;
+    assert_eq!((json(&alerts), failed), (json(&replayed), 0));
 
     let text = history().prometheus_text();
     let victoria_metrics = VictoriaMetrics::start_with(&Installed::all()[0], &text).await;
@@ -181,7 +184,7 @@ async fn a_breakdown_that_hangs_or_fails_costs_no_alert() {
     let proxy = FaultProxy::start_for(&backend.url, "tenant").await;
     let mut hung = 0;
     proxy.set(Mode::Hang);
-    let alerts = live(&proxy.url(), |driver| {
+    let (alerts, failed) = live(&proxy.url(), |driver| {
         let asked = driver.engine().questions().iter().any(|q| q.label == "tenant");
         hung += usize::from(asked);
         // Once is enough to see that it ends; from then on it fails at once.
@@ -190,12 +193,32 @@ async fn a_breakdown_that_hangs_or_fails_costs_no_alert() {
         }
     })
     .await;
+    assert_eq!(failed, 0);
     assert!(hung > 2, "{hung}");
     assert_eq!(told(&alerts), told(&expected));
     let firing = &alerts[0];
     assert!(firing.breakdown.is_empty());
-    let failed = |line: &String| line.contains("by tenant") && line.contains("could not be looked");
+    let unasked =
+        |line: &String| line.contains("by tenant") && line.contains("could not be looked");
     let causes = &firing.causes;
-    assert!(causes.iter().any(|cause| cause.unknown.iter().any(failed)), "{causes:?}");
-    assert!(!firing.checked.iter().any(failed), "{:?}", firing.checked);
+    assert!(causes.iter().any(|cause| cause.unknown.iter().any(unasked)), "{causes:?}");
+    assert!(!firing.checked.iter().any(unasked), "{:?}", firing.checked);
+}
+
+#[tokio::test]
+async fn a_backend_that_goes_before_the_questions_costs_no_answer() {
+    let text = history().prometheus_text();
+    let backend = VictoriaMetrics::start_with(&Installed::all()[0], &text).await;
+    let expected = replay(&backend.url).await;
+    let proxy = FaultProxy::start_for(&backend.url, "tenant").await;
+    let mut tries = 0;
+    let (alerts, failed) = live(&proxy.url(), |_| {
+        // Every third try it goes as soon as it is asked for tenants, and is back for the next.
+        tries += 1;
+        proxy.set(if tries % 3 == 0 { Mode::Goes(503) } else { Mode::Good });
+    })
+    .await;
+    assert!(failed > 2, "{failed}");
+    assert!(!expected[0].breakdown.is_empty());
+    assert_eq!(json(&alerts), json(&expected));
 }

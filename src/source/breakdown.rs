@@ -11,47 +11,97 @@ use crate::rules::{Breakdown, LABEL_PLACEHOLDER, Rules, Signal};
 use crate::series::{Answer, LabelValue, Question};
 use crate::time::Timestamp;
 
-/// Longest that the questions of one tick hold up the next.
+/// Longest that the questions of one tick are waited for at once.
 const ANSWERS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Questions that are asked at the same time.
 const CONCURRENCY: usize = 2;
 
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("the signal has no breakdown any more")]
+    Gone,
+    #[error("no answer within {ANSWERS_TIME_MAX:?}")]
+    Late,
+    #[error(transparent)]
+    Failed(#[from] SourceError),
+}
+
+impl Unanswered {
+    /// Whether this may say something about the backend, not about the one question.
+    const fn may_be_about_backend(&self) -> bool {
+        match self {
+            Self::Gone => false,
+            Self::Late => true,
+            Self::Failed(error) => error.may_be_about_backend(),
+        }
+    }
+}
+
+/// What came of a question.
+type Given = Result<Vec<LabelValue>, Unanswered>;
+
 impl Prometheus {
-    /// What came of each question, in their order, after at most five seconds: an answer that is
-    /// late, or that cannot be had, is told as such.
-    pub async fn answers(&self, questions: &[Question], rules: &Rules) -> Vec<Answer> {
-        let mut given: Vec<Option<Result<Vec<LabelValue>, String>>> = vec![None; questions.len()];
+    /// What came of each question, in their order: an answer that is late, or that cannot be had,
+    /// is told as such. Takes at most five seconds, and as long again where the backend failed and
+    /// came back meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The backend is gone: the same can be asked again once it is back.
+    pub async fn answers(
+        &self,
+        questions: &[Question],
+        rules: &Rules,
+    ) -> Result<Vec<Answer>, SourceError> {
+        let mut given = self.answers_at_once(questions, rules).await;
+        let doubted = |given: &Given| given.as_ref().is_err_and(Unanswered::may_be_about_backend);
+        if given.iter().any(doubted) {
+            // Either these questions are too much for it, or it went away.
+            let authorization = self.client.authorization().await?;
+            self.probe(&authorization).await?;
+            // It is there now, so it may have come back since. Those that took all the time would
+            // again.
+            let again = |given: &Given| doubted(given) && !matches!(given, Err(Unanswered::Late));
+            let places: Vec<usize> = (0..given.len()).filter(|&at| again(&given[at])).collect();
+            let asked: Vec<Question> = places.iter().map(|&at| questions[at].clone()).collect();
+            for (at, new) in places.into_iter().zip(self.answers_at_once(&asked, rules).await) {
+                given[at] = new;
+            }
+        }
+        let told = questions.iter().zip(given).map(|(question, values)| Answer {
+            question: question.clone(),
+            values: values.map_err(|unanswered| unanswered.to_string()),
+        });
+        Ok(told.collect())
+    }
+
+    /// What comes of each question at the first attempt, as far as it comes in time.
+    async fn answers_at_once(&self, questions: &[Question], rules: &Rules) -> Vec<Given> {
+        let mut given: Vec<Given> = questions.iter().map(|_| Err(Unanswered::Late)).collect();
         let asked = questions.iter().enumerate().map(|(place, question)| async move {
             let signal = rules.signal(&question.signal);
             let breakdown = signal.and_then(|signal| Some((signal, signal.breakdown.as_ref()?)));
             let values = match breakdown {
-                Some(of) => self.breakdown(question, of).await.map_err(|e| e.to_string()),
-                None => Err("the signal has no breakdown any more".to_owned()),
+                Some(of) => self.breakdown(question, of).await.map_err(Unanswered::from),
+                None => Err(Unanswered::Gone),
             };
             (place, values)
         });
         let mut answers = stream::iter(asked).buffer_unordered(CONCURRENCY);
         let all = async {
             while let Some((place, values)) = answers.next().await {
-                given[place] = Some(values);
+                given[place] = values;
             }
         };
         // Out of time, what was answered until then counts.
         let late = tokio::time::timeout(ANSWERS_TIME_MAX, all).await.is_err();
         tracing::debug!(questions = questions.len(), late, "breakdowns");
         drop(answers);
-        questions
-            .iter()
-            .zip(given)
-            .map(|(question, values)| Answer {
-                question: question.clone(),
-                values: values
-                    .unwrap_or_else(|| Err(format!("no answer within {ANSWERS_TIME_MAX:?}"))),
-            })
-            .collect()
+        given
     }
 
-    /// The values of a label before and since, at the first attempt.
+    /// The values of a label before and since.
     async fn breakdown(
         &self,
         question: &Question,

@@ -1,5 +1,6 @@
 //! A proxy in front of a real backend that fails on purpose until told otherwise.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(crate) enum Mode {
     Hang,
     /// A status and a text.
     Status(u16),
+    /// The same, from the first request that is meant on for every one.
+    Goes(u16),
     /// A page for people, with status 200.
     Page,
     /// The first half of the backend's answer, as if it were all.
@@ -37,6 +40,8 @@ pub(crate) struct FaultProxy {
 #[derive(Clone)]
 struct Shared {
     mode: Arc<Mutex<Mode>>,
+    /// Whether [`Mode::Goes`] has begun.
+    gone: Arc<AtomicBool>,
     /// Only requests whose body holds this fail.
     part: &'static str,
     backend: String,
@@ -52,6 +57,7 @@ impl FaultProxy {
     pub(crate) async fn start_for(backend: &str, part: &'static str) -> Self {
         let shared = Shared {
             mode: Arc::new(Mutex::new(Mode::Good)),
+            gone: Arc::default(),
             part,
             backend: backend.to_owned(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -67,6 +73,7 @@ impl FaultProxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         *self.shared.mode.lock().unwrap() = mode;
+        self.shared.gone.store(false, Ordering::SeqCst);
     }
 
     /// Stops listening: connections are refused.
@@ -91,7 +98,12 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let meant = String::from_utf8_lossy(&body).contains(shared.part);
     let request = Request::from_parts(head, Body::from(body));
-    let mode = if meant { *shared.mode.lock().unwrap() } else { Mode::Good };
+    let set = *shared.mode.lock().unwrap();
+    if meant && matches!(set, Mode::Goes(_)) {
+        shared.gone.store(true, Ordering::SeqCst);
+    }
+    let gone = shared.gone.load(Ordering::SeqCst);
+    let mode = if meant || gone { set } else { Mode::Good };
     let mut response = match mode {
         Mode::Good => shared.forward(request).await.into_response(),
         Mode::Half => {
@@ -102,7 +114,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
             StatusCode::NO_CONTENT.into_response()
         }
-        Mode::Status(status) => {
+        Mode::Status(status) | Mode::Goes(status) => {
             let status = StatusCode::from_u16(status).unwrap();
             (status, [(header::RETRY_AFTER, "1")], "not now").into_response()
         }
