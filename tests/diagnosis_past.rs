@@ -40,7 +40,7 @@ fn stirred(days: i64, onsets: &[i64]) -> Service {
 }
 
 fn pattern() -> Pattern {
-    [Role::Latency, Role::PoolWait].map(|role| ("shop".to_owned(), role, Way::Up)).into()
+    [Role::Latency, Role::PoolWait].map(|role| (("shop".to_owned(), role, Way::Up), 1.0)).into()
 }
 
 /// The trouble of a service whose latency and waiting rise.

@@ -21,6 +21,8 @@ use shared_archive::Shared;
 
 const BLOCK: Span = Span::from_mins(5);
 const HISTORY: Span = Span::from_hours(24 * 21);
+/// Of the noise: what holds for one may be chance.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 
 fn cause(id: &str, prior: f64, role: Option<Role>) -> Cause {
     let see = |role| See::RoleIs { role, is: RoleState::Rising };
@@ -100,14 +102,14 @@ impl Lived {
 }
 
 impl Shop {
-    fn new(episodes: &[(i64, i64, f64)]) -> Self {
+    fn new(episodes: &[(i64, i64, f64)], seed: u64) -> Self {
         let rules = rules();
         let series = rules
             .signals
             .iter()
             .map(|signal| Arc::new(Series::new(&signal.name, "shop", None, None, Labels::new())));
         Self {
-            rng: ChaCha8Rng::seed_from_u64(5),
+            rng: ChaCha8Rng::seed_from_u64(seed),
             series: series.collect(),
             episodes: episodes.to_vec(),
             now: start() - HISTORY,
@@ -153,21 +155,28 @@ fn probability(alert: &Alert, id: &str) -> f64 {
 }
 
 /// An engine that has seen two incidents of one look, a week apart, and the ids of these.
-fn experienced(later: &[(i64, i64, f64)]) -> (Engine, Shop, [String; 2]) {
-    let mut episodes = vec![(30, 33, 4.0), (198, 201, 4.0)];
-    episodes.extend_from_slice(later);
-    let (mut engine, mut shop) = (Engine::new(rules(), settings()), Shop::new(&episodes));
+fn experienced(later: &[(i64, i64, f64)], seed: u64) -> (Engine, Shop, [String; 2]) {
+    let episodes = [&[(30, 33, 4.0), (198, 201, 4.0)], later].concat();
+    let (mut engine, mut shop) = (Engine::new(rules(), settings()), Shop::new(&episodes, seed));
     let lived = shop.live(&mut engine, 340, vec![]);
-    let ids: Vec<String> =
-        lived.of(State::Resolved).iter().map(|alert| alert.incident.clone()).collect();
-    (engine, shop, ids.try_into().unwrap())
+    let resolved = lived.of(State::Resolved);
+    // Noise may be told too.
+    let of = |hours: i64| {
+        let is_it = |alert: &&&Alert| {
+            let began = (alert.started_at - start()).as_hours_f64();
+            (began - hours as f64).abs() < 2.0
+        };
+        resolved.iter().find(is_it).unwrap().incident.clone()
+    };
+    let ids = [of(30), of(198)];
+    (engine, shop, ids)
 }
 
-#[test]
-fn what_was_seen_before_is_told_and_a_confirmed_cause_is_named_with_more_certainty() {
-    let (mut plain, mut shop, ids) = experienced(&[(366, 369, 4.0)]);
-    let newest = plain.past().incidents().next_back().unwrap();
-    assert_eq!((&newest.id, newest.trace.root.as_str()), (&ids[1], "shop"));
+/// How much more certain the next such incident is called what two were confirmed as.
+fn gained_by_confirming(seed: u64) -> f64 {
+    let (mut plain, mut shop, ids) = experienced(&[(366, 369, 4.0)], seed);
+    let newest = plain.past().incidents().rfind(|ended| ended.id == ids[1]).unwrap();
+    assert_eq!(newest.trace.root, "shop");
     assert!(!newest.trace.pattern.is_empty() && newest.peak > 1.0, "{newest:?}");
     let mut taught = plain.branch();
     let mut again = shop.clone();
@@ -180,46 +189,60 @@ fn what_was_seen_before_is_told_and_a_confirmed_cause_is_named_with_more_certain
     let last =
         |lived: &Lived| lived.of(State::Resolved).last().map(|&alert| alert.clone()).unwrap();
     let (before, after) = (last(&before), last(&after));
-    let [before_said, after_said] = [&before, &after].map(|a| probability(a, "pool-exhaustion"));
-    assert!(after_said > before_said + 0.2, "{before_said} {after_said}");
     let reasons = &after.causes[0].evidence_for;
     let seen = reasons.iter().find(|text| text.contains("the same pattern was seen")).unwrap();
     assert!(seen.contains("2026-03-10") && seen.contains("pool-exhaustion (confirmed)"), "{seen}");
+    let [before, after] = [&before, &after].map(|a| probability(a, "pool-exhaustion"));
+    assert!(after > before, "seed {seed}: {before} {after}");
+    after - before
+}
+
+#[test]
+fn what_was_seen_before_is_told_and_a_confirmed_cause_is_named_with_more_certainty() {
+    let gained: Vec<f64> = SEEDS.map(gained_by_confirming).collect();
+    // Where one of the two signals opens it alone the cause is rather certain without that.
+    let most = gained.iter().filter(|gained| **gained > 0.2).count();
+    assert!(most + 1 >= gained.len(), "{gained:?}");
 }
 
 #[test]
 fn a_habit_stays_a_notice_until_it_is_much_louder() {
-    let episodes = [(366, 369, 4.0), (534, 537, 14.0)];
-    let (mut engine, mut shop, ids) = experienced(&episodes);
-    let (mut unheard, mut alone) = (engine.branch(), shop.clone());
-    let verdicts =
-        vec![word(1, &ids[0], Verdict::False, None), word(2, &ids[1], Verdict::Expected, None)];
-    let loud = alone.live(&mut unheard, 378, vec![]);
-    assert!(loud.loudest() > Some(Severity::Notice), "{:?}", loud.loudest());
-    let third = shop.live(&mut engine, 378, verdicts);
-    assert_eq!(third.loudest(), Some(Severity::Notice));
-    assert!(third.held_as_habit(), "silence has its reason");
-    let fourth = shop.live(&mut engine, 546, vec![]);
-    assert!(fourth.loudest() > Some(Severity::Notice), "{:?}", fourth.loudest());
+    for seed in SEEDS {
+        let episodes = [(366, 369, 4.0), (534, 537, 14.0)];
+        let (mut engine, mut shop, ids) = experienced(&episodes, seed);
+        let (mut unheard, mut alone) = (engine.branch(), shop.clone());
+        let verdicts =
+            vec![word(1, &ids[0], Verdict::False, None), word(2, &ids[1], Verdict::Expected, None)];
+        let loud = alone.live(&mut unheard, 378, vec![]).loudest();
+        assert!(loud > Some(Severity::Notice), "seed {seed}: {loud:?}");
+        let third = shop.live(&mut engine, 378, verdicts);
+        assert_eq!(third.loudest(), Some(Severity::Notice), "seed {seed}");
+        assert!(third.held_as_habit(), "seed {seed}: silence has its reason");
+        let fourth = shop.live(&mut engine, 546, vec![]).loudest();
+        assert!(fourth > Some(Severity::Notice), "seed {seed}: {fourth:?}");
+    }
 }
 
 #[test]
 fn a_habit_ends_with_one_useful_verdict() {
-    let (mut engine, mut shop, ids) = experienced(&[(366, 369, 4.0)]);
-    let verdicts = vec![
-        word(1, &ids[0], Verdict::False, None),
-        word(2, &ids[1], Verdict::False, None),
-        word(3, &ids[1], Verdict::Useful, None),
-    ];
-    let third = shop.live(&mut engine, 378, verdicts);
-    assert!(!third.held_as_habit());
-    assert!(third.loudest() > Some(Severity::Notice), "{:?}", third.loudest());
+    for seed in SEEDS {
+        let (mut engine, mut shop, ids) = experienced(&[(366, 369, 4.0)], seed);
+        let verdicts = vec![
+            word(1, &ids[0], Verdict::False, None),
+            word(2, &ids[1], Verdict::False, None),
+            word(3, &ids[1], Verdict::Useful, None),
+        ];
+        let third = shop.live(&mut engine, 378, verdicts);
+        assert!(!third.held_as_habit(), "seed {seed}");
+        assert!(third.loudest() > Some(Severity::Notice), "seed {seed}: {:?}", third.loudest());
+    }
 }
 
 #[test]
 fn an_expected_level_becomes_normal_on_purpose_and_visibly() {
     // It never goes back by itself.
-    let (mut engine, mut shop) = (Engine::new(rules(), settings()), Shop::new(&[(30, 1_000, 4.0)]));
+    let (mut engine, mut shop) =
+        (Engine::new(rules(), settings()), Shop::new(&[(30, 1_000, 4.0)], 5));
     let lived = shop.live(&mut engine, 33, vec![]);
     let firing = lived.of(State::Firing);
     let id = firing[0].incident.clone();
@@ -239,7 +262,7 @@ fn an_expected_level_becomes_normal_on_purpose_and_visibly() {
 fn a_restart_forgets_nothing_and_uses_no_word_twice() {
     let shared = Shared::default();
     let mut engine = Engine::with_archive(rules(), settings(), Box::new(shared.clone()));
-    let mut shop = Shop::new(&[(30, 33, 4.0), (198, 201, 4.0), (366, 369, 4.0)]);
+    let mut shop = Shop::new(&[(30, 33, 4.0), (198, 201, 4.0), (366, 369, 4.0)], 5);
     let lived = shop.live(&mut engine, 340, vec![]);
     let ids: Vec<&str> = lived.of(State::Resolved).iter().map(|a| a.incident.as_str()).collect();
     let words = vec![

@@ -16,6 +16,7 @@ use super::maintenance::Planned;
 use super::outcome::{Accepted, Outcome, Relevelled};
 use super::past::{Judged, Pattern, Way};
 use crate::series::{Feedback, Verdict};
+use crate::time::Timestamp;
 
 /// A habit is told as loudly as anything else once it stands this many times as high as it ever
 /// did when it was called no trouble.
@@ -84,12 +85,14 @@ impl Engine {
         place: usize,
         named: Option<&Diagnosis>,
         standings: &BTreeMap<String, Standing>,
+        now: Timestamp,
     ) {
         let incident = &self.state.incidents[place];
         let peak = incident.peak.max(loudest(incident, standings, |s| s.notice));
         // Near the onset; what was told later is frozen.
         let trace = named.map_or(&incident.diagnosis.trace, |named| &named.trace);
-        let habit = self.state.past.habit(&trace.root, &trace.pattern);
+        let unfolds = !incident.is_late(now);
+        let habit = self.state.past.habit(&trace.root, &trace.pattern, unfolds);
         let habit = habit.filter(|habit| peak <= HABIT_BROKEN * habit.peak);
         let incident = &mut self.state.incidents[place];
         incident.peak = peak;
@@ -104,19 +107,25 @@ impl Engine {
         at: (i64, u16),
     ) -> Pattern {
         let tracks = &self.state.tracks.all;
+        let strongest = found.iter().map(|finding| finding.score).fold(0.0, f64::max);
         let moved = found.iter().map(|finding| {
             let tracked = &tracks[finding.place];
             let way = match finding.direction {
                 Direction::Up => Way::Up,
                 Direction::Down => Way::Down,
             };
-            (tracked.series.service.clone(), tracked.role, way)
+            ((tracked.series.service.clone(), tracked.role, way), finding.score / strongest)
         });
         let services = silent.iter().filter_map(|name| self.state.services.get(*name));
         let silent = services
             .flat_map(|service| service.silenced(tracks, at.0))
-            .map(|tracked| (tracked.series.service.clone(), tracked.role, Way::Silent));
-        moved.chain(silent).collect()
+            .map(|tracked| ((tracked.series.service.clone(), tracked.role, Way::Silent), 1.0));
+        let mut pattern = Pattern::new();
+        for (moved, weight) in moved.chain(silent) {
+            let strongest = pattern.entry(moved).or_insert(weight);
+            *strongest = strongest.max(weight);
+        }
+        pattern
     }
 
     /// Accepts the levels of incidents that somebody expects as the new normal, on purpose and
@@ -169,7 +178,7 @@ mod tests {
     use crate::engine::past::tests::ended;
     use crate::engine::service::Service;
     use crate::rules::Rules;
-    use crate::time::{Span, Timestamp};
+    use crate::time::Span;
 
     fn engine() -> Engine {
         let rules = Arc::new(Rules::default());

@@ -1,7 +1,7 @@
 //! Incidents that are over: what they looked like, what they were called, and what people said
 //! about them. Later ones are compared with these.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ const KEPT: Span = Span::from_hours(24 * 400);
 /// What every piece of evidence said is kept for this many of the newest; for older ones only if
 /// somebody said what they were.
 const ANSWERS_KEPT: usize = 200;
-/// Two patterns are alike when they share this much of what either holds.
+/// Two patterns are alike when they share this much of what either holds. Of the beginning of a
+/// pattern this much must have moved before.
 pub const ALIKE_MIN: f64 = 0.6;
 /// A pattern is a habit after this many verdicts that nothing was wrong.
 const HABIT_MIN: usize = 2;
@@ -34,8 +35,9 @@ pub enum Way {
     Silent,
 }
 
-/// What moved near an onset, by service and role.
-pub type Pattern = BTreeSet<(String, Role, Way)>;
+/// What moved near an onset, by service and role: how strongly, as a share of the strongest, above
+/// 0 to 1. Beside what moves strongly noise then weighs little.
+pub type Pattern = BTreeMap<(String, Role, Way), f64>;
 
 /// What an incident looked like when it was named.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -168,36 +170,74 @@ impl Past {
         root: &'a str,
         pattern: &'a Pattern,
     ) -> impl Iterator<Item = &'a Ended> {
-        self.incidents.iter().rev().filter(move |incident| {
-            incident.trace.root == root && likeness(&incident.trace.pattern, pattern) >= ALIKE_MIN
-        })
+        self.of(root).filter(|incident| likeness(&incident.trace.pattern, pattern) >= ALIKE_MIN)
+    }
+
+    /// Those that began in the same service and may have looked like this at their beginning, newest
+    /// first. Cost: as of [`Self::alike`].
+    fn begun_alike<'a>(
+        &'a self,
+        root: &'a str,
+        pattern: &'a Pattern,
+    ) -> impl Iterator<Item = &'a Ended> {
+        self.of(root).filter(|incident| known(pattern, &incident.trace.pattern) >= ALIKE_MIN)
+    }
+
+    fn of(&self, root: &str) -> impl Iterator<Item = &Ended> {
+        self.incidents.iter().rev().filter(move |incident| incident.trace.root == root)
     }
 
     /// Whether what looks like this was called false or expected before, at least twice, and
-    /// never useful.
-    pub fn habit(&self, root: &str, pattern: &Pattern) -> Option<Habit> {
-        let mut habit = Habit { times: 0, peak: 0.0 };
-        for incident in self.alike(root, pattern) {
-            match incident.judged.as_ref().map(|judged| judged.verdict) {
-                Some(Verdict::Useful) => return None,
-                Some(Verdict::False | Verdict::Expected) => {
-                    habit.times += 1;
-                    habit.peak = habit.peak.max(incident.peak);
-                }
-                Some(Verdict::Duplicate) | None => {}
-            }
+    /// never useful. While it `unfolds` more may move yet that moved then.
+    pub fn habit(&self, root: &str, pattern: &Pattern, unfolds: bool) -> Option<Habit> {
+        if unfolds {
+            habit(self.begun_alike(root, pattern))
+        } else {
+            habit(self.alike(root, pattern))
         }
-        (habit.times >= HABIT_MIN).then_some(habit)
     }
+}
+
+/// What people said about incidents again and again, if it was always the same.
+fn habit<'a>(incidents: impl Iterator<Item = &'a Ended>) -> Option<Habit> {
+    let mut habit = Habit { times: 0, peak: 0.0 };
+    for incident in incidents {
+        match incident.judged.as_ref().map(|judged| judged.verdict) {
+            Some(Verdict::Useful) => return None,
+            Some(Verdict::False | Verdict::Expected) => {
+                habit.times += 1;
+                habit.peak = habit.peak.max(incident.peak);
+            }
+            Some(Verdict::Duplicate) | None => {}
+        }
+    }
+    (habit.times >= HABIT_MIN).then_some(habit)
 }
 
 /// What two patterns share, of all that either holds; nothing is like nothing.
 ///
-/// Source: Jaccard (1912), New Phytologist 11(2):37–50.
+/// Source: Jaccard's index for weights, Σ min / Σ max: Ioffe (2010), Improved consistent sampling,
+/// weighted minhash and L1 sketching, ICDM, section 1.
 fn likeness(a: &Pattern, b: &Pattern) -> f64 {
-    let shared = a.intersection(b).count();
-    let all = a.len() + b.len() - shared;
-    if all == 0 { 0.0 } else { shared as f64 / all as f64 }
+    let shared = shared(a, b);
+    share(shared, weight(a) + weight(b) - shared)
+}
+
+/// How much of what moves now moved then; of nothing, nothing is known.
+fn known(now: &Pattern, then: &Pattern) -> f64 {
+    share(shared(now, then), weight(now))
+}
+
+fn shared(a: &Pattern, b: &Pattern) -> f64 {
+    a.iter().filter_map(|(moved, x)| Some(b.get(moved)?.min(*x))).sum()
+}
+
+fn weight(pattern: &Pattern) -> f64 {
+    pattern.values().sum()
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -222,9 +262,9 @@ pub(crate) mod tests {
         }
     }
 
-    /// The first `n` roles of a shop, up.
+    /// The first `n` roles of a shop, up, one as strongly as the other.
     pub(crate) fn pattern(n: usize) -> Pattern {
-        Role::ALL.iter().take(n).map(|&role| ("shop".to_owned(), role, Way::Up)).collect()
+        Role::ALL.iter().take(n).map(|&role| (("shop".to_owned(), role, Way::Up), 1.0)).collect()
     }
 
     #[test]
@@ -240,6 +280,19 @@ pub(crate) mod tests {
         blank.trace.pattern.clear();
         past.remember(blank);
         assert_eq!(past.alike("shop", &Pattern::new()).count(), 0, "nothing is like nothing");
+        assert_eq!(past.habit("shop", &Pattern::new(), true), None);
+    }
+
+    #[test]
+    fn what_moves_weakly_beside_the_rest_says_little() {
+        let mut past = Past::default();
+        past.remember(ended(1, None));
+        let with = |noise: f64| {
+            let mut noisy = pattern(8);
+            noisy.values_mut().skip(3).for_each(|weight| *weight = noise);
+            past.alike("shop", &noisy).count()
+        };
+        assert_eq!((with(0.3), with(0.9)), (1, 0));
     }
 
     #[test]
@@ -247,12 +300,23 @@ pub(crate) mod tests {
         let mut past = Past::default();
         past.remember(ended(1, Some((Verdict::False, None))));
         past.remember(ended(2, Some((Verdict::Duplicate, None))));
-        assert_eq!(past.habit("shop", &pattern(3)), None);
+        assert_eq!(past.habit("shop", &pattern(3), false), None);
         past.remember(Ended { peak: 1.7, ..ended(3, Some((Verdict::Expected, None))) });
-        assert_eq!(past.habit("shop", &pattern(3)), Some(Habit { times: 2, peak: 1.7 }));
-        assert_eq!(past.habit("shop", &pattern(9)), None, "another pattern");
+        let twice = Some(Habit { times: 2, peak: 1.7 });
+        assert_eq!(past.habit("shop", &pattern(3), false), twice);
+        assert_eq!(past.habit("shop", &pattern(9), false), None, "another pattern");
         past.remember(ended(4, Some((Verdict::Useful, None))));
-        assert_eq!(past.habit("shop", &pattern(3)), None);
+        assert_eq!(past.habit("shop", &pattern(3), false), None);
+    }
+
+    #[test]
+    fn the_beginning_of_a_habit_is_one_as_long_as_it_unfolds() {
+        let mut past = Past::default();
+        past.remember(ended(1, Some((Verdict::False, None))));
+        past.remember(ended(2, Some((Verdict::False, None))));
+        let times = |n, unfolds| past.habit("shop", &pattern(n), unfolds).map_or(0, |h| h.times);
+        assert_eq!([times(1, true), times(1, false)], [2, 0], "what moved then does not move");
+        assert_eq!([times(5, true), times(6, true)], [2, 0], "something else moves");
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Engine {
                 self.name(rules, &self.state.incidents[place], &trouble, (block, slot))
             });
             let fresh = named.as_ref().filter(|_| !self.state.incidents[place].is_settled(now));
-            self.recognise(place, fresh, &standings);
+            self.recognise(place, fresh, &standings, now);
             self.escalate(place, (&cautious, &planned), (block, slot), outcome);
             if let Some(diagnosis) = named {
                 self.state.incidents[place].consider(diagnosis, now);

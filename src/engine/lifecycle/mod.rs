@@ -160,7 +160,7 @@ impl Incident {
     }
 
     /// Whether everything may be red by now.
-    fn is_late(&self, now: Timestamp) -> bool {
+    pub fn is_late(&self, now: Timestamp) -> bool {
         now - self.sought > NAMING_TIME
     }
 
@@ -195,10 +195,16 @@ impl Incident {
 
     /// Takes a new diagnosis while the incident is young; longer while no cause is clear. A
     /// leader that is hardly better than the one told does not replace it, and a clear cause is
-    /// never taken back for an unclear one.
+    /// never taken back for an unclear one. What the incident looks like is taken in any case while it
+    /// is young.
     pub fn consider(&mut self, diagnosis: Diagnosis, now: Timestamp) {
         if !self.is_open_to_naming(now) {
             return;
+        }
+        if !self.is_late(now) {
+            // Also where the cause stays: the first block of a large step shows only what is
+            // loudest.
+            self.diagnosis.trace.pattern.clone_from(&diagnosis.trace.pattern);
         }
         let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
         let unclear = self.named().is_none();
