@@ -44,7 +44,8 @@ pub struct Standing {
     pub alert: f64,
 }
 
-/// Heights of A and G that count as one: what the formula expects once a week of each.
+/// Heights of A and G that count as one: what the formula expects of A once a week, and a height of
+/// G at which neither of them decides alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
     /// For A.
@@ -58,7 +59,7 @@ impl Unit {
         let (series, families) = (series.max(1) as f64, families.max(1) as f64);
         Self {
             a: 3.3 + 0.40 * (series / SPLIT).ln(),
-            g: 2.7 + 0.60 * (families / 3.0).ln().max(0.0) + 0.45 * (1.0 / SPLIT).ln(),
+            g: 3.67 + 0.73 * (families / 3.0).ln().max(0.0),
         }
     }
 
