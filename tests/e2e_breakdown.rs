@@ -124,10 +124,11 @@ async fn replay(url: &str) -> Vec<Alert> {
     alerts
 }
 
-/// One call per tick; `before` sees the driver before each. What fails is tried again: told is also
-/// how often.
+/// One call per tick, which waits for answers; `before` sees the driver before each. What fails is
+/// tried again. Returns also how many calls failed.
 async fn live(url: &str, mut before: impl FnMut(&Driver)) -> (Vec<Alert>, usize) {
     let (mut driver, mut alerts, mut failed) = (driver(), Vec::new(), 0);
+    driver.wait_for_answers();
     let source = source(url);
     while driver.next_tick() <= start() + LIVE {
         before(&driver);
@@ -221,4 +222,18 @@ async fn a_backend_that_goes_before_the_questions_costs_no_answer() {
     assert!(failed > 2, "{failed}");
     assert!(!expected[0].breakdown.is_empty());
     assert_eq!(json(&alerts), json(&expected));
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_everything_but_questions_holds_up_three_calls() {
+    let text = history().prometheus_text();
+    let backend = VictoriaMetrics::start_with(&Installed::all()[0], &text).await;
+    let expected = replay(&backend.url).await;
+    let proxy = FaultProxy::start_for(&backend.url, "tenant").await;
+    // Each time it goes with the questions, and is back for the values of the next call.
+    let (alerts, failed) = live(&proxy.url(), |_| proxy.set(Mode::Goes(503))).await;
+    assert_eq!(failed, 3);
+    assert_eq!(told(&alerts), told(&expected));
+    proxy.set(Mode::Goes(503));
+    assert_eq!(told(&replay(&proxy.url()).await), told(&expected), "a replay does not wait");
 }

@@ -224,6 +224,7 @@ impl Poller {
         };
         driver.outside().annotations(&config.annotations)?;
         driver.watched_by(api.telemetry());
+        driver.wait_for_answers();
         api.telemetry().grid(config.poll.interval, settle);
         if let Some(newest) = stored {
             api.telemetry().goes_on_from(newest);

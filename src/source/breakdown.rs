@@ -41,42 +41,52 @@ impl Unanswered {
 /// What came of a question.
 type Given = Result<Vec<LabelValue>, Unanswered>;
 
+/// What came of questions.
+#[derive(Debug)]
+pub struct Answers {
+    /// In their order: what is late, or cannot be had, is told as such.
+    pub answers: Vec<Answer>,
+    /// Why the backend is gone, where questions have no answer because of that.
+    pub gone: Option<SourceError>,
+}
+
 impl Prometheus {
-    /// What came of each question, in their order: an answer that is late, or that cannot be had,
-    /// is told as such. Takes at most five seconds, and as long again where the backend failed and
-    /// came back meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// The backend is gone: the same can be asked again once it is back.
-    pub async fn answers(
-        &self,
-        questions: &[Question],
-        rules: &Rules,
-    ) -> Result<Vec<Answer>, SourceError> {
+    /// Asks questions. Takes at most five seconds; where some fail in a way that may be the
+    /// backend's, as long again for a probe, and again for those that are asked once more.
+    pub async fn answers(&self, questions: &[Question], rules: &Rules) -> Answers {
         let mut given = self.answers_at_once(questions, rules).await;
         let doubted = |given: &Given| given.as_ref().is_err_and(Unanswered::may_be_about_backend);
+        let mut gone = None;
         if given.iter().any(doubted) {
             // Either these questions are too much for it, or it went away.
-            let authorization = self.client.authorization().await?;
-            self.probe(&authorization).await?;
-            // It is there now, so it may have come back since. Those that took all the time would
-            // again.
-            let again = |given: &Given| doubted(given) && !matches!(given, Err(Unanswered::Late));
-            let places: Vec<usize> = (0..given.len()).filter(|&at| again(&given[at])).collect();
-            let asked: Vec<Question> = places.iter().map(|&at| questions[at].clone()).collect();
-            for (at, new) in places.into_iter().zip(self.answers_at_once(&asked, rules).await) {
-                given[at] = new;
+            gone = self.away().await;
+            let again = if gone.is_none() { asked_again(&given) } else { Vec::new() };
+            if !again.is_empty() {
+                // It is there now, so it may have come back since.
+                let asked: Vec<Question> = again.iter().map(|&at| questions[at].clone()).collect();
+                let new = self.answers_at_once(&asked, rules).await;
+                if new.iter().any(doubted) {
+                    gone = self.away().await;
+                }
+                again.into_iter().zip(new).for_each(|(at, new)| given[at] = new);
             }
         }
         let told = questions.iter().zip(given).map(|(question, values)| Answer {
             question: question.clone(),
             values: values.map_err(|unanswered| unanswered.to_string()),
         });
-        Ok(told.collect())
+        Answers { answers: told.collect(), gone }
     }
 
-    /// What comes of each question at the first attempt, as far as it comes in time.
+    /// Why the backend is gone, if it is.
+    async fn away(&self) -> Option<SourceError> {
+        match self.client.authorization().await {
+            Ok(authorization) => self.probe(&authorization).await.err(),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// What comes of each question, as far as it comes in time.
     async fn answers_at_once(&self, questions: &[Question], rules: &Rules) -> Vec<Given> {
         let mut given: Vec<Given> = questions.iter().map(|_| Err(Unanswered::Late)).collect();
         let asked = questions.iter().enumerate().map(|(place, question)| async move {
@@ -125,6 +135,19 @@ impl Prometheus {
         self.ask_range(&form, question.until, &authorization, &mut rows).await?;
         Ok(rows.sums.values())
     }
+}
+
+/// Which questions are asked once more of a backend that is there. Those that took all the time
+/// would again; one answer that is too large is its question's fault, several may be none at all.
+fn asked_again(given: &[Given]) -> Vec<usize> {
+    let too_large =
+        |given: &Given| matches!(given, Err(Unanswered::Failed(SourceError::TooLarge { .. })));
+    let several = 1 < given.iter().filter(|given| too_large(given)).count();
+    let again = |given: &Given| match given {
+        Err(Unanswered::Failed(error)) => error.is_about_backend() || (several && too_large(given)),
+        _ => false,
+    };
+    (0..given.len()).filter(|&at| again(&given[at])).collect()
 }
 
 /// Takes the rows of one service out of an answer.

@@ -30,6 +30,7 @@ mod table;
 mod text;
 mod tls;
 
+pub use breakdown::Answers;
 pub use cache::{CACHE_AGE_MIN, CACHE_BYTES_MAX, Cache, CacheError, CacheUse};
 pub use config::{BasicAuth, Config, Tls};
 pub use counters::{Counters, Counting};

@@ -4,11 +4,14 @@
 //! it; the live loop is the same call again and again, each time up to the present. A first
 //! start, a restart and a gap are therefore one path.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::asking::Asking;
 use crate::changes::SeenChanges;
 use crate::changes::outside::Outside;
 use crate::engine::archive::{Archive, ArchiveError, MemoryArchive};
@@ -17,7 +20,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::snapshot::SnapshotError;
 use crate::engine::{Engine, Settings};
 use crate::rules::Rules;
-use crate::series::{Answer, Feedback};
+use crate::series::Feedback;
 use crate::source::{Prometheus, ReadPlan, SourceError, VALUES_MAX};
 use crate::telemetry::{Telemetry, Work};
 use crate::time::{Span, Timestamp};
@@ -42,6 +45,7 @@ pub struct Driver {
     /// What people said and no tick has heard yet, in order of number.
     feedback: VecDeque<Feedback>,
     telemetry: Telemetry,
+    asking: Asking,
 }
 
 /// What a driver keeps beside the engine's own snapshot.
@@ -95,11 +99,13 @@ impl Driver {
             news: Vec::new(),
             feedback: VecDeque::new(),
             telemetry: Telemetry::default(),
+            asking: Asking::default(),
         }
     }
 
-    /// Goes on from a snapshot, with the archive that the driver had from which it was taken. The first instant that may alert is the snapshot's, whatever
-    /// `settings` say: otherwise the ticks missed while down would only teach.
+    /// Goes on from a snapshot, with the archive that the driver had from which it was taken. The
+    /// first instant that may alert is the snapshot's, whatever `settings` say: otherwise the ticks
+    /// missed while down would only teach.
     ///
     /// # Errors
     ///
@@ -126,12 +132,20 @@ impl Driver {
             news: Vec::new(),
             feedback: VecDeque::new(),
             telemetry: Telemetry::default(),
+            asking: Asking::default(),
         })
     }
 
     /// From now on counts what it does; by itself it is watched by nobody.
     pub fn watched_by(&mut self, telemetry: &Telemetry) {
         self.telemetry = telemetry.clone();
+    }
+
+    /// From now on puts off a tick whose values came when the backend is gone before its questions
+    /// are answered, as if its values had not come: otherwise it decides without them, and not as a
+    /// replay. A backend that answers everything but questions puts off three ticks, or one thrice.
+    pub fn wait_for_answers(&mut self) {
+        self.asking.wait();
     }
 
     /// Everything needed to go on, as bytes of version [`crate::engine::snapshot::VERSION`].
@@ -283,7 +297,7 @@ impl Driver {
             }
             while reading.has_next() {
                 // Before the batch is taken: whoever stops waiting here has missed nothing.
-                let answers = self.answers(source).await?;
+                let answers = self.asking.answers(source, &self.engine, &self.telemetry).await?;
                 let Some((at, mut batch)) = reading.next_batch(&mut self.seen) else { break };
                 batch.answers = answers;
                 batch.feedback = self.heard_at(at);
@@ -312,20 +326,6 @@ impl Driver {
     fn heard_at(&mut self, tick: Timestamp) -> Vec<Feedback> {
         let due = self.feedback.iter().take_while(|word| word.at < tick).count();
         self.feedback.drain(..due).collect()
-    }
-
-    /// What the source says to the questions that the engine has. While it is gone the tick waits:
-    /// without them it would decide otherwise than a replay.
-    async fn answers(&self, source: &Prometheus) -> Result<Vec<Answer>, SourceError> {
-        let questions = self.engine.questions();
-        if questions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let answers = source.answers(&questions, self.engine.rules()).await;
-        let answers = answers.inspect_err(|error| self.telemetry.backend(Some(error.class())))?;
-        let failed = answers.iter().filter(|answer| answer.values.is_err()).count();
-        self.telemetry.asked(questions.len(), failed);
-        Ok(answers)
     }
 
     /// The share of the history that is learned once a tick is processed; 1 where nothing before
