@@ -87,15 +87,13 @@ impl Engine {
         standings: &BTreeMap<String, Standing>,
         now: Timestamp,
     ) {
-        let incident = &self.state.incidents[place];
-        let peak = incident.peak.max(loudest(incident, standings, |s| s.notice));
-        // Near the onset; what was told later is frozen.
-        let trace = named.map_or(&incident.diagnosis.trace, |named| &named.trace);
-        let unfolds = !incident.is_late(now);
-        let habit = self.state.past.habit(&trace.root, &trace.pattern, unfolds);
-        let habit = habit.filter(|habit| peak <= HABIT_BROKEN * habit.peak);
         let incident = &mut self.state.incidents[place];
-        incident.peak = peak;
+        let standing = loudest(incident, standings, |s| s.notice);
+        // Near the onset; what was told later is frozen.
+        incident.show(standing, named.map(|named| &named.trace.pattern));
+        let root = &named.map_or(&incident.diagnosis.trace, |named| &named.trace).root;
+        let habit = self.state.past.habit(root, &incident.look, !incident.is_late(now));
+        let habit = habit.filter(|habit| incident.peak <= HABIT_BROKEN * habit.peak);
         incident.habit = habit.map(|habit| habit.times);
     }
 

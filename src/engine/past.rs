@@ -18,9 +18,11 @@ const KEPT: Span = Span::from_hours(24 * 400);
 /// What every piece of evidence said is kept for this many of the newest; for older ones only if
 /// somebody said what they were.
 const ANSWERS_KEPT: usize = 200;
-/// Two patterns are alike when they share this much of what either holds. Of the beginning of a
-/// pattern this much must have moved before.
+/// Two patterns are alike when they share this much of what either holds. Of a beginning this much
+/// must have moved then.
 pub const ALIKE_MIN: f64 = 0.6;
+/// What moved less than this, as a share of the strongest, may have been noise.
+const MOVED_MIN: f64 = 0.3;
 /// A pattern is a habit after this many verdicts that nothing was wrong.
 const HABIT_MIN: usize = 2;
 
@@ -173,32 +175,37 @@ impl Past {
         self.of(root).filter(|incident| likeness(&incident.trace.pattern, pattern) >= ALIKE_MIN)
     }
 
-    /// Those that began in the same service and may have looked like this at their beginning, newest
-    /// first. Cost: as of [`Self::alike`].
-    fn begun_alike<'a>(
-        &'a self,
-        root: &'a str,
-        pattern: &'a Pattern,
-    ) -> impl Iterator<Item = &'a Ended> {
-        self.of(root).filter(|incident| known(pattern, &incident.trace.pattern) >= ALIKE_MIN)
-    }
-
     fn of(&self, root: &str) -> impl Iterator<Item = &Ended> {
         self.incidents.iter().rev().filter(move |incident| incident.trace.root == root)
     }
 
-    /// Whether what looks like this was called false or expected before, at least twice, and
-    /// never useful. While it `unfolds` more may move yet that moved then.
+    /// Whether what looks like this was called false or expected before, at least twice, and never
+    /// useful. While it `unfolds`, not all of it may move yet: then also whether what may have begun
+    /// like it was, and nothing useful may have.
+    ///
+    /// Cost: O(those of the service · pattern); while it unfolds, times those of them that were
+    /// called false or expected.
     pub fn habit(&self, root: &str, pattern: &Pattern, unfolds: bool) -> Option<Habit> {
-        if unfolds {
-            habit(self.begun_alike(root, pattern))
-        } else {
-            habit(self.alike(root, pattern))
+        let whole = habit(self.alike(root, pattern));
+        whole.or_else(|| unfolds.then(|| self.begun(root, pattern)).flatten())
+    }
+
+    /// The newest habit that may have begun like this.
+    fn begun(&self, root: &str, pattern: &Pattern) -> Option<Habit> {
+        let begun = |incident: &&Ended| known(pattern, &incident.trace.pattern) >= ALIKE_MIN;
+        let verdict = |incident: &Ended| incident.judged.as_ref().map(|judged| judged.verdict);
+        if self.of(root).filter(begun).any(|one| verdict(one) == Some(Verdict::Useful)) {
+            return None;
         }
+        let untrue = |incident: &&Ended| {
+            matches!(verdict(incident), Some(Verdict::False | Verdict::Expected))
+        };
+        let looks = self.of(root).filter(untrue).filter(begun);
+        looks.map(|one| &one.trace.pattern).find_map(|look| habit(self.alike(root, look)))
     }
 }
 
-/// What people said about incidents again and again, if it was always the same.
+/// What people said about incidents that looked alike, if it was the same again and again.
 fn habit<'a>(incidents: impl Iterator<Item = &'a Ended>) -> Option<Habit> {
     let mut habit = Habit { times: 0, peak: 0.0 };
     for incident in incidents {
@@ -223,9 +230,12 @@ fn likeness(a: &Pattern, b: &Pattern) -> f64 {
     share(shared, weight(a) + weight(b) - shared)
 }
 
-/// How much of what moves now moved then; of nothing, nothing is known.
+/// How much of what moves now moved then, however strongly beside what has yet to move; of nothing,
+/// nothing is known.
 fn known(now: &Pattern, then: &Pattern) -> f64 {
-    share(shared(now, then), weight(now))
+    let moved = |of: &(String, Role, Way)| then.get(of).is_some_and(|weight| *weight >= MOVED_MIN);
+    let known = now.iter().filter(|(of, _)| moved(of)).map(|(_, weight)| weight).sum();
+    share(known, weight(now))
 }
 
 fn shared(a: &Pattern, b: &Pattern) -> f64 {
@@ -317,6 +327,41 @@ pub(crate) mod tests {
         let times = |n, unfolds| past.habit("shop", &pattern(n), unfolds).map_or(0, |h| h.times);
         assert_eq!([times(1, true), times(1, false)], [2, 0], "what moved then does not move");
         assert_eq!([times(5, true), times(6, true)], [2, 0], "something else moves");
+    }
+
+    /// One that was called so, in which the weights of the first roles were these.
+    fn weighed(days: i64, verdict: Verdict, peak: f64, weights: &[f64]) -> Ended {
+        let mut one = Ended { peak, ..ended(days, Some((verdict, None))) };
+        let roles = pattern(weights.len()).into_keys().zip(weights);
+        one.trace.pattern =
+            roles.filter(|(_, weight)| **weight > 0.0).map(|(of, weight)| (of, *weight)).collect();
+        one
+    }
+
+    #[test]
+    fn a_beginning_that_fits_several_looks_is_a_habit_of_one_of_them() {
+        let mut past = Past::default();
+        past.remember(weighed(1, Verdict::False, 9.0, &[1.0, 1.0, 0.0]));
+        past.remember(weighed(2, Verdict::Expected, 1.2, &[1.0, 0.0, 1.0]));
+        assert_eq!(past.habit("shop", &pattern(1), true), None, "each was called so once");
+        past.remember(weighed(3, Verdict::False, 1.4, &[1.0, 0.0, 1.0]));
+        let second = Some(Habit { times: 2, peak: 1.4 });
+        assert_eq!(past.habit("shop", &pattern(1), true), second);
+        past.remember(weighed(4, Verdict::Useful, 1.4, &[1.0, 1.0, 1.0, 1.0]));
+        assert_eq!(past.habit("shop", &pattern(1), true), None, "it may be the useful one");
+        let whole = weighed(5, Verdict::False, 1.0, &[1.0, 0.0, 1.0]).trace.pattern;
+        assert_eq!(past.habit("shop", &whole, true), second, "that one looks otherwise");
+    }
+
+    #[test]
+    fn a_habit_may_begin_with_what_moves_less_and_not_with_what_is_noise() {
+        let mut past = Past::default();
+        for days in 1..3 {
+            past.remember(weighed(days, Verdict::False, 1.2, &[1.0, 0.5, 0.2]));
+        }
+        let alone = |place: usize| pattern(3).into_iter().skip(place).take(1).collect::<Pattern>();
+        let begins = |place| past.habit("shop", &alone(place), true).is_some();
+        assert_eq!([0, 1, 2].map(begins), [true, true, false]);
     }
 
     #[test]

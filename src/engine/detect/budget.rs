@@ -11,7 +11,7 @@ use crate::engine::grid::PER_WEEK;
 use crate::rules::Budget;
 use crate::stats::tail::{QUIET_BLOCKS, REARM, Tail, peaks};
 
-/// Half of the budget for each of A and G (METHODS 2.7).
+/// A is measured in what it is expected to reach with half of the budget (METHODS 2.7).
 const SPLIT: f64 = 0.5;
 /// How much of its unit a threshold rises when the rate falls by a factor of e.
 const FORMULA_SLOPE: f64 = 0.1;
@@ -44,8 +44,8 @@ pub struct Standing {
     pub alert: f64,
 }
 
-/// Heights of A and G that count as one: what the formula expects of A once a week, and a height of
-/// G at which neither of them decides alone.
+/// Heights of A and G that count as one: what A is expected to reach with half of the budget, and a
+/// height of G at which neither of them decides alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
     /// For A.

@@ -9,7 +9,7 @@ use crate::engine::alert::{CLEAR_MIN, NamedCause, Severity, State};
 use crate::engine::correlate::{Finding, JOIN_WINDOW};
 use crate::engine::diagnose::{Diagnosis, UNEXPLAINED};
 use crate::engine::grid::{BLOCK, PER_HOUR, block_of};
-use crate::engine::past::{Charge, Ended, Judged};
+use crate::engine::past::{Charge, Ended, Judged, Pattern, Trace};
 use crate::series::stable_hash;
 use crate::stats::tail::QUIET_BLOCKS;
 use crate::time::{Span, Timestamp};
@@ -70,6 +70,8 @@ pub struct Incident {
     pub charges: [Option<Charge>; 2],
     /// The highest that any of its services stood against its notice threshold.
     pub peak: f64,
+    /// What moved when it stood highest, while its cause could be named.
+    pub look: Pattern,
     /// What people said.
     pub judged: Option<Judged>,
     /// True while people expect its levels and these are not yet accepted as normal.
@@ -106,6 +108,7 @@ impl Incident {
             severity: Severity::Notice,
             charges: [None, None],
             peak: 0.0,
+            look: Pattern::new(),
             judged: None,
             accepts: false,
             habit: None,
@@ -195,16 +198,10 @@ impl Incident {
 
     /// Takes a new diagnosis while the incident is young; longer while no cause is clear. A
     /// leader that is hardly better than the one told does not replace it, and a clear cause is
-    /// never taken back for an unclear one. What the incident looks like is taken in any case while it
-    /// is young.
+    /// never taken back for an unclear one.
     pub fn consider(&mut self, diagnosis: Diagnosis, now: Timestamp) {
         if !self.is_open_to_naming(now) {
             return;
-        }
-        if !self.is_late(now) {
-            // Also where the cause stays: the first block of a large step shows only what is
-            // loudest.
-            self.diagnosis.trace.pattern.clone_from(&diagnosis.trace.pattern);
         }
         let told = self.told.as_ref().and_then(|told| told.cause.as_deref());
         let unclear = self.named().is_none();
@@ -255,6 +252,15 @@ impl Incident {
         }
     }
 
+    /// Takes in how high it stands now, and what moves if that is still to be seen. The first block
+    /// of a large step shows only what is loudest, and as it fades only what is left.
+    pub fn show(&mut self, standing: f64, moves: Option<&Pattern>) {
+        if let Some(moves) = moves.filter(|moves| self.peak <= standing && !moves.is_empty()) {
+            self.look.clone_from(moves);
+        }
+        self.peak = self.peak.max(standing);
+    }
+
     /// Raises the severity; it never falls while the incident lasts.
     pub fn raise(&mut self, severity: Severity) {
         self.severity = self.severity.max(severity);
@@ -276,7 +282,7 @@ impl Incident {
             cause: leading.map(|cause| (cause.id, cause.probability)),
             severity: self.severity,
             peak: self.peak,
-            trace: self.diagnosis.trace,
+            trace: Trace { pattern: self.look, ..self.diagnosis.trace },
             charges: self.charges,
             judged: self.judged,
         }

@@ -207,3 +207,21 @@ fn what_explains_it_must_lead_and_be_clear() {
     assert!(!incident.is_explained_by(&diagnosis(&[("bad-deploy", 0.4), ("overload", 0.3)])));
     assert!(!incident.is_explained_by(&diagnosis(&[("overload", 0.9)])));
 }
+
+#[test]
+fn it_is_remembered_as_it_looked_when_it_stood_highest() {
+    use crate::engine::past::tests::pattern;
+    let mut incident = Incident::open(Kind::Drift, "web", onset(0), at(30));
+    for (standing, moves) in [(1.1, Some(1)), (1.8, Some(3)), (1.8, Some(0)), (1.2, Some(8))] {
+        incident.show(standing, moves.map(pattern).as_ref());
+    }
+    assert_eq!(incident.look, pattern(3), "first the loudest, last what is left or noise");
+    incident.show(2.5, None);
+    assert_eq!(
+        (incident.peak, &incident.look),
+        (2.5, &pattern(3)),
+        "what is red by then is not it"
+    );
+    incident.consider(diagnosis(&[("bad-deploy", 0.9)]), at(30));
+    assert_eq!(incident.ended(at(200)).trace.pattern, pattern(3));
+}
