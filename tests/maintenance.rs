@@ -168,11 +168,13 @@ fn a_window_that_goes_on_in_live_teaches_nothing_either() {
         let alerts = fleet.live(&mut engine, start() - Span::WEEK.times(WEEKS), to);
         (standing(&engine), alerts)
     };
+    // Quiet and worked weeks differ by a sixth from seed to seed.
+    let seeds = 1..=12;
     let mut over = 0.0;
-    for seed in SEEDS {
+    for seed in seeds.clone() {
         let (worked, alerts) = live(seed, on_sundays);
         let (quiet, _) = live(seed, |_| false);
-        over += worked.0 / quiet.0 / SEEDS.len() as f64;
+        over += worked.0 / quiet.0 / seeds.clone().count() as f64;
         // The engine tells it: whoever routes alerts lets it wait.
         let is_firing = |a: &&Alert| a.state == State::Firing && a.service == "shop";
         let firing = alerts.iter().filter(is_firing).count();
