@@ -14,7 +14,7 @@ use crate::Options;
 use crate::feed::{Batches, settings, time_of};
 use crate::real;
 use crate::report::{Part, Table};
-use crate::rivals::{Judge, RIVALS};
+use crate::rivals::{Judge, RIVALS, STUDY};
 use crate::sets::{Set, Subject, WEEK, plain_signal};
 use crate::stream::{HORIZON, HOUR, SHAPES, Shape, Stream};
 use crate::work::spread;
@@ -186,7 +186,7 @@ fn compare(field: &Field) -> Vec<Line> {
     let label = |name: &str| format!("delay, {}, {name}", field.name);
     let lanes = spread(&label(OURS), &field.streams, |(s, places)| ours(s, places));
     let mut lines = judged(field, &lanes, OURS, Judge::Crossing);
-    for rival in RIVALS {
+    for rival in RIVALS.into_iter().chain([STUDY]) {
         let lanes =
             spread(&label(rival.name), &field.streams, |(s, places)| theirs(rival.path, s, places));
         lines.extend(judged(field, &lanes, rival.name, rival.judge));
@@ -282,6 +282,7 @@ fn behind(name: &str, lines: &[Line]) -> Vec<String> {
 
 fn summaries(name: &str, lines: &[Line]) -> Vec<(String, String)> {
     let weekly = lines.iter().filter(|line| line.rate.total_cmp(&RATES[0]).is_eq());
+    let weekly = weekly.filter(|line| line.detector != STUDY.name);
     let mut by_name: BTreeMap<bool, f64> = BTreeMap::new();
     let place = SHAPES.iter().position(|shape| *shape == Shape::Ramp(0.5)).unwrap_or(0);
     for line in weekly {
@@ -340,7 +341,7 @@ fn prose(options: &Options) -> String {
          are left out. Who is in alarm when a drift begins has to end that alarm first.\n\n",
         options.seed
     );
-    for rival in RIVALS {
+    for rival in RIVALS.into_iter().chain([STUDY]) {
         let _ = writeln!(text, "- {}: {}", rival.name, rival.source);
     }
     text

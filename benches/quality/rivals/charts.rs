@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use grayflag::rules::Scale;
 use grayflag::stats::profile::{ScaleProfile, WeekProfile, mask_incidents, rolling_origin};
-use grayflag::stats::robust::{MAD_TO_SIGMA, median};
+use grayflag::stats::robust::{MAD_TO_SIGMA, median, quantiles};
 
 use crate::sets::WEEK;
 use crate::stream::Stream;
@@ -13,6 +13,14 @@ use crate::stream::Stream;
 const REFRACTORY: usize = 12;
 /// Residuals are limited to this many spreads before and after prewhitening.
 const CLIP: f64 = 4.0;
+/// Those of the study's bank are limited to so many.
+const BANK_CLIP: f64 = 6.0;
+/// Half-lives of the study's means, in blocks: half an hour to four hours, and two days.
+const BANK: [f64; 4] = [6.0, 12.0, 24.0, 48.0];
+/// See [`BANK`].
+const SLOW: f64 = 576.0;
+/// Blocks before the means have settled.
+const WARM_UP: usize = 576;
 /// Blocks in a batch from which the long-run spread is taken: three hours.
 const BATCH: usize = 36;
 
@@ -20,46 +28,120 @@ fn slots(blocks: &Range<usize>) -> Vec<u16> {
     blocks.clone().map(|block| u16::try_from(block % WEEK).unwrap()).collect()
 }
 
-/// Prewhitened residuals in units of their long-run spread: our own profile and spread by time of
-/// week, then a first-order autoregression, then batch means; all learned anew every week.
-pub(crate) fn whitened(stream: &Stream, from: usize) -> Vec<f64> {
+/// Residuals of one fit, in spreads by time of week.
+struct Residuals {
+    /// Of the four weeks before: each week by what the others say.
+    past: Vec<f64>,
+    /// From the block before the fit to the end of what it judges.
+    live: Vec<f64>,
+    /// The first of these that is judged.
+    from: usize,
+}
+
+/// What our own profile and spread by time of week, learned anew every week, leave over; none
+/// where there is no profile, with how many blocks are judged then.
+fn residuals(stream: &Stream, from: usize, clip: f64) -> Vec<Result<Residuals, usize>> {
     let values: Vec<f64> = match stream.scale {
         Scale::Log => stream.blocks().iter().map(|x| x.ln()).collect(),
         _ => stream.blocks(),
     };
-    let mut path = Vec::with_capacity(stream.len() - from);
-    for (history, judged) in stream.refits(from) {
+    let of = |(history, judged): (Range<usize>, Range<usize>)| {
         let mut past = values[history.clone()].to_vec();
         let past_slots = slots(&history);
         let weeks = history.len() / WEEK;
-        for (value, bad) in
-            past.iter_mut().zip(mask_incidents(&values[history], &past_slots, weeks))
-        {
-            if bad {
-                *value = f64::NAN;
-            }
+        let bad = mask_incidents(&values[history.clone()], &past_slots, weeks);
+        for (value, _) in past.iter_mut().zip(bad).filter(|(_, bad)| *bad) {
+            *value = f64::NAN;
         }
         let errors = rolling_origin(&past, &past_slots, weeks);
         let profile = WeekProfile::fit(&past, &past_slots, weeks);
         let (Some(profile), Some(scale)) = (profile, ScaleProfile::fit(&errors, &past_slots))
         else {
-            path.extend(judged.map(|_| f64::NAN));
-            continue;
+            return Err(judged.len());
         };
         let units = |errors: &[f64], slots: &[u16]| -> Vec<f64> {
             let scaled = errors.iter().zip(slots).map(|(e, &slot)| e / scale.at(slot));
-            scaled.map(|z| if z.is_nan() { z } else { z.clamp(-CLIP, CLIP) }).collect()
+            scaled.map(|z| if z.is_nan() { z } else { z.clamp(-clip, clip) }).collect()
         };
-        let z = units(&errors, &past_slots);
-        let memory = memory(&z);
-        let spread = long_run(&prewhiten(&z, memory));
         // One block more, for the memory of the first.
-        let seen = judged.start - 1..judged.end;
+        let seen = history.end - 1..judged.end;
         let live_slots = slots(&seen);
         let live = units(&profile.residuals(&values[seen], &live_slots), &live_slots);
-        path.extend(prewhiten(&live, memory)[1..].iter().map(|u| u / spread));
+        let past = units(&errors, &past_slots);
+        Ok(Residuals { past, live, from: judged.start + 1 - history.end })
+    };
+    stream.refits(from).into_iter().map(of).collect()
+}
+
+/// Prewhitened residuals in units of their long-run spread: a first-order autoregression, then
+/// batch means, learned anew with every fit.
+pub(crate) fn whitened(stream: &Stream, from: usize) -> Vec<f64> {
+    let mut path = Vec::with_capacity(stream.len() - from);
+    for fit in residuals(stream, from, CLIP) {
+        let fit = match fit {
+            Ok(fit) => fit,
+            Err(blocks) => {
+                path.extend(std::iter::repeat_n(f64::NAN, blocks));
+                continue;
+            }
+        };
+        let memory = memory(&fit.past);
+        let spread = long_run(&prewhiten(&fit.past, memory));
+        path.extend(prewhiten(&fit.live, memory)[fit.from..].iter().map(|u| u / spread));
     }
     path
+}
+
+/// The highest of the study's four means less the slow one, each in units of its spread over the
+/// four weeks before.
+pub(crate) fn bank(stream: &Stream, from: usize) -> Vec<f64> {
+    let mut path = Vec::with_capacity(stream.len() - from);
+    for fit in residuals(stream, from, BANK_CLIP) {
+        let fit = match fit {
+            Ok(fit) => fit,
+            Err(blocks) => {
+                path.extend(std::iter::repeat_n(f64::NAN, blocks));
+                continue;
+            }
+        };
+        let learned = fit.past.len();
+        let means = means(&[fit.past.as_slice(), &fit.live[1..]].concat());
+        let spreads = means.each_ref().map(|mean| tails(&mean[WARM_UP..learned]));
+        let score = |block: usize| {
+            let scores = means.iter().zip(spreads).map(|(mean, spread)| mean[block] / spread);
+            scores.fold(f64::NEG_INFINITY, f64::max)
+        };
+        path.extend((learned + fit.from - 1..means[0].len()).map(score));
+    }
+    path
+}
+
+/// The four means less the slow one, which follows no value by more than three.
+fn means(z: &[f64]) -> [Vec<f64>; 4] {
+    let weight = |half_life: f64| 1.0 - 0.5_f64.powf(1.0 / half_life);
+    let (mut fast, mut slow) = ([0.0; 4], 0.0_f64);
+    let mut paths = [const { Vec::new() }; 4];
+    for &x in z {
+        if x.is_finite() {
+            slow += weight(SLOW) * (x.clamp(slow - 3.0, slow + 3.0) - slow);
+            for (mean, half_life) in fast.iter_mut().zip(BANK) {
+                *mean += weight(half_life) * (x - *mean);
+            }
+        }
+        for (path, mean) in paths.iter_mut().zip(fast) {
+            path.push(mean - slow);
+        }
+    }
+    paths
+}
+
+/// Half of what the middle two thirds span, or what nine tenths of a normal one would, if that is
+/// more.
+fn tails(path: &[f64]) -> f64 {
+    let Some([q05, q16, q84, q95]) = quantiles(&mut path.to_vec(), [0.05, 0.16, 0.84, 0.95]) else {
+        return f64::NAN;
+    };
+    ((q84 - q16) / 2.0).max((q95 - q05) / 3.29)
 }
 
 /// Lag-1 autocorrelation around zero, between 0 and 0.95.

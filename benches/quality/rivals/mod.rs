@@ -99,6 +99,14 @@ pub(crate) const RIVALS: [Rival; 8] = [
     },
 ];
 
+/// What the study before this program measured, for one series: nobody runs it.
+pub(crate) const STUDY: Rival = Rival {
+    name: "the study's bank",
+    source: "METHODS, table 2: means of half an hour to four hours less one of two days",
+    path: charts::bank,
+    judge: Judge::Crossing,
+};
+
 /// Where a path rises above a threshold; re-arms after an hour below 0.7 of it.
 pub(crate) fn crossings(path: &[f64], threshold: f64) -> Vec<usize> {
     let (mut armed, mut quiet, mut alarms) = (true, 0, Vec::new());
