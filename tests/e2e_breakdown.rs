@@ -219,20 +219,21 @@ async fn a_backend_that_goes_before_the_questions_costs_no_answer() {
         proxy.set(if tries % 3 == 0 { Mode::Goes(503) } else { Mode::Good });
     })
     .await;
-    assert!(failed > 2, "{failed}");
+    // More than in a row.
+    assert!(failed > 3, "{failed}");
     assert!(!expected[0].breakdown.is_empty());
     assert_eq!(json(&alerts), json(&expected));
 }
 
 #[tokio::test]
-async fn a_backend_that_answers_everything_but_questions_holds_up_three_calls() {
+async fn a_backend_that_answers_everything_but_questions_holds_up_three_calls_in_a_row() {
     let text = history().prometheus_text();
     let backend = VictoriaMetrics::start_with(&Installed::all()[0], &text).await;
     let expected = replay(&backend.url).await;
     let proxy = FaultProxy::start_for(&backend.url, "tenant").await;
     // Each time it goes with the questions, and is back for the values of the next call.
     let (alerts, failed) = live(&proxy.url(), |_| proxy.set(Mode::Goes(503))).await;
-    assert_eq!(failed, 3);
+    assert!(failed > 0 && failed.is_multiple_of(3), "{failed}");
     assert_eq!(told(&alerts), told(&expected));
     proxy.set(Mode::Goes(503));
     assert_eq!(told(&replay(&proxy.url()).await), told(&expected), "a replay does not wait");

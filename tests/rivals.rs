@@ -110,7 +110,7 @@ fn a_path_from_the_middle_is_the_rest_of_the_whole_path() {
         *value += noise;
     }
     let from = LEARN + sets::WEEK + 500;
-    for rival in rivals::RIVALS {
+    for rival in rivals::RIVALS.into_iter().chain([rivals::STUDY]) {
         let whole = (rival.path)(&stream, LEARN);
         let rest = (rival.path)(&stream, from);
         assert_eq!(rest.len(), stream.len() - from, "{}", rival.name);

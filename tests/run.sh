@@ -28,9 +28,11 @@ cargo test --quiet --no-run
 failed=0
 cargo test --quiet --no-fail-fast --test 'e2e_*' >target/e2e.log 2>&1 &
 ends=$!
+trap 'kill "$ends" 2>/dev/null' EXIT
 cargo test --quiet --no-fail-fast --lib --bins --test '[!e]*' --test 'e[!2]*' || failed=1
 cargo test --quiet --doc || failed=1
 wait "$ends" || failed=1
+trap - EXIT
 cat target/e2e.log
 [ "$failed" = 0 ]
 say "cargo doc"

@@ -62,7 +62,7 @@ impl Engine {
         let named = &incident.diagnosis;
         let mut now = self.place_of(incident, trouble, at);
         now.root.clone_from(&named.trace.root);
-        now.pattern.clone_from(&named.trace.pattern);
+        now.pattern.clone_from(&incident.look);
         now.members.insert(now.root.clone());
         (now.onset, now.onset_range) = (named.onset, named.onset_range);
         let renewed = renewed(&self.scene(&self.rules, now, trouble, at), named);

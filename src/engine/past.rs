@@ -41,7 +41,7 @@ pub enum Way {
 /// 0 to 1. Beside what moves strongly noise then weighs little.
 pub type Pattern = BTreeMap<(String, Role, Way), f64>;
 
-/// What an incident looked like when it was named.
+/// What an incident looked like when it was named, and its moves when it stood highest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The service in which it began.
@@ -193,8 +193,11 @@ impl Past {
     /// The newest habit that may have begun like this.
     fn begun(&self, root: &str, pattern: &Pattern) -> Option<Habit> {
         let begun = |incident: &&Ended| known(pattern, &incident.trace.pattern) >= ALIKE_MIN;
+        let fits = |incident: &&Ended| {
+            begun(incident) || likeness(&incident.trace.pattern, pattern) >= ALIKE_MIN
+        };
         let verdict = |incident: &Ended| incident.judged.as_ref().map(|judged| judged.verdict);
-        if self.of(root).filter(begun).any(|one| verdict(one) == Some(Verdict::Useful)) {
+        if self.of(root).filter(fits).any(|one| verdict(one) == Some(Verdict::Useful)) {
             return None;
         }
         let untrue = |incident: &&Ended| {
@@ -351,6 +354,19 @@ pub(crate) mod tests {
         assert_eq!(past.habit("shop", &pattern(1), true), None, "it may be the useful one");
         let whole = weighed(5, Verdict::False, 1.0, &[1.0, 0.0, 1.0]).trace.pattern;
         assert_eq!(past.habit("shop", &whole, true), second, "that one looks otherwise");
+    }
+
+    #[test]
+    fn what_looks_like_something_useful_is_no_habit_of_another_look() {
+        let useful = weighed(3, Verdict::Useful, 1.4, &[1.0, 0.29, 0.29, 0.29]);
+        let now = useful.trace.pattern.clone();
+        let mut past = Past::default();
+        for days in 1..3 {
+            past.remember(weighed(days, Verdict::False, 1.4, &[1.0, 0.9, 0.9, 0.9]));
+        }
+        assert!(past.habit("shop", &now, true).is_some());
+        past.remember(useful);
+        assert_eq!(past.habit("shop", &now, true), None);
     }
 
     #[test]

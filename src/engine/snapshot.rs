@@ -14,7 +14,7 @@ use super::{Engine, EngineState, Settings, zone_name};
 use crate::rules::Rules;
 
 /// Raised whenever the layout of the state changes; older snapshots are then learned anew.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 /// A snapshot larger than this is not read: a hundred thousand series take a tenth of it.
 const BYTES_MAX: u64 = 16 << 30;
 

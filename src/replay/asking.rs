@@ -12,7 +12,8 @@ const WAITS_MAX: usize = 3;
 /// Asks, and puts ticks off while the backend is gone.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    /// How often a tick was put off since the backend was last there for all questions of one.
+    /// How often ticks were put off since one that had no questions, or all of whose questions the
+    /// backend was there for.
     waited: usize,
     /// At most.
     waits_max: usize,
@@ -37,6 +38,7 @@ impl Asking {
     ) -> Result<Vec<Answer>, SourceError> {
         let questions = engine.questions();
         if questions.is_empty() {
+            self.waited = 0;
             return Ok(Vec::new());
         }
         let Answers { answers, gone } = source.answers(&questions, engine.rules()).await;

@@ -143,7 +143,8 @@ impl Driver {
 
     /// From now on puts off a tick whose values came when the backend is gone before its questions
     /// are answered, as if its values had not come: otherwise it decides without them, and not as a
-    /// replay. A backend that answers everything but questions puts off three ticks, or one thrice.
+    /// replay. A backend that answers everything but questions puts off three of the ticks
+    /// that ask in a row, or one thrice.
     pub fn wait_for_answers(&mut self) {
         self.asking.wait();
     }

@@ -52,7 +52,8 @@ pub struct Answers {
 
 impl Prometheus {
     /// Asks questions. Takes at most five seconds; where some fail in a way that may be the
-    /// backend's, as long again for a probe, and again for those that are asked once more.
+    /// backend's, as long again for each of a probe, those that are asked once more, and another
+    /// probe where these fail so too.
     pub async fn answers(&self, questions: &[Question], rules: &Rules) -> Answers {
         let mut given = self.answers_at_once(questions, rules).await;
         let doubted = |given: &Given| given.as_ref().is_err_and(Unanswered::may_be_about_backend);
@@ -137,8 +138,8 @@ impl Prometheus {
     }
 }
 
-/// Which questions are asked once more of a backend that is there. Those that took all the time
-/// would again; one answer that is too large is its question's fault, several may be none at all.
+/// Which questions are asked once more of a backend that is there. Those for which there was no
+/// time would take it again; one answer that is too large is its question's fault, several may be none at all.
 fn asked_again(given: &[Given]) -> Vec<usize> {
     let too_large =
         |given: &Given| matches!(given, Err(Unanswered::Failed(SourceError::TooLarge { .. })));

@@ -30,7 +30,7 @@ fn slots(blocks: &Range<usize>) -> Vec<u16> {
 
 /// Residuals of one fit, in spreads by time of week.
 struct Residuals {
-    /// Of the four weeks before: each week by what the others say.
+    /// Of the four weeks before: each week by what other weeks say.
     past: Vec<f64>,
     /// From the block before the fit to the end of what it judges.
     live: Vec<f64>,

@@ -72,6 +72,8 @@ pub struct Incident {
     pub peak: f64,
     /// What moved when it stood highest, while its cause could be named.
     pub look: Pattern,
+    /// How high that was.
+    looked: f64,
     /// What people said.
     pub judged: Option<Judged>,
     /// True while people expect its levels and these are not yet accepted as normal.
@@ -109,6 +111,7 @@ impl Incident {
             charges: [None, None],
             peak: 0.0,
             look: Pattern::new(),
+            looked: 0.0,
             judged: None,
             accepts: false,
             habit: None,
@@ -249,14 +252,16 @@ impl Incident {
     pub fn seek(&mut self, now: Timestamp) {
         if self.named().is_none() {
             self.sought = now;
+            self.looked = 0.0;
         }
     }
 
     /// Takes in how high it stands now, and what moves if that is still to be seen. The first block
     /// of a large step shows only what is loudest, and as it fades only what is left.
     pub fn show(&mut self, standing: f64, moves: Option<&Pattern>) {
-        if let Some(moves) = moves.filter(|moves| self.peak <= standing && !moves.is_empty()) {
+        if let Some(moves) = moves.filter(|moves| self.looked <= standing && !moves.is_empty()) {
             self.look.clone_from(moves);
+            self.looked = standing;
         }
         self.peak = self.peak.max(standing);
     }

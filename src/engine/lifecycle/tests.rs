@@ -222,6 +222,8 @@ fn it_is_remembered_as_it_looked_when_it_stood_highest() {
         (2.5, &pattern(3)),
         "what is red by then is not it"
     );
-    incident.consider(diagnosis(&[("bad-deploy", 0.9)]), at(30));
-    assert_eq!(incident.ended(at(200)).trace.pattern, pattern(3));
+    incident.seek(at(60));
+    incident.show(2.0, Some(&pattern(5)));
+    incident.consider(diagnosis(&[("bad-deploy", 0.9)]), at(65));
+    assert_eq!(incident.ended(at(200)).trace.pattern, pattern(5), "as it looked since it grew");
 }
